@@ -1,0 +1,1 @@
+"""The static site and its feeds; no subscriber is in scope here."""

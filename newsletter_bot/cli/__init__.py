@@ -1,0 +1,80 @@
+"""The command line: click commands, one file per noun; rich for tables and progress."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from newsletter_bot import __version__
+from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.errors import NewsletterError
+
+# name → "module:attribute"; imported when the command runs, so that `--help` stays quick
+COMMANDS = {
+    "archive": "archive:archive",
+    "check": "issues:check",
+    "demo": "demo:demo",
+    "import": "issues:import_",
+    "init": "newsletter:init",
+    "new": "issues:new",
+    "preview": "preview:preview",
+    "proof": "sending:proof",
+    "render": "issues:render",
+    "resolve": "sending:resolve",
+    "send": "sending:send",
+    "status": "sending:status",
+    "subscribers": "subscribers:subscribers",
+    "transports": "transports:transports",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands found by name in `COMMANDS`, each module imported only when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List what can be run."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command."""
+        del ctx
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        found: click.Command = getattr(
+            importlib.import_module(f"newsletter_bot.cli.{module}"), attribute
+        )
+        return found
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="newsletter-bot")
+@click.option(
+    "-C", "folder", type=click.Path(path_type=Path), default=Path(), help="The newsletter's folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+@pass_session
+def app(session: Session, folder: Path, *, as_json: bool) -> None:
+    """Check, render, send and archive a newsletter kept as files."""
+    session.folder = folder
+    session.json = as_json
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error we know becomes a sentence and an exit code."""
+    try:
+        app.main(arguments, prog_name="newsletter-bot", standalone_mode=True)
+    except NewsletterError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(error.message)}")
+        if error.next_step:
+            console.print(f"[bold]next:[/]  {escape(error.next_step)}")
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""Rendering + subscribers → messages handed over, and the ledger that proves it."""

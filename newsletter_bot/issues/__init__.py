@@ -1,0 +1,1 @@
+"""An issue file → Issue: parsing, checks, importers."""

@@ -1,0 +1,1 @@
+"""Issue → Rendering: theme → MJML → inlined HTML, plain text, web page."""

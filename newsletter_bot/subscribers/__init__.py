@@ -1,0 +1,1 @@
+"""People: who they are, which lists they chose, who must never be mailed."""
