@@ -1,15 +1,33 @@
-"""Composition root: Settings → Bot, everything wired; the only file that knows every folder."""
+"""Composition root: Settings → Bot, everything wired; the only file that knows every folder.
+
+Folders are imported where they are first used: `status` should not wait for lxml and premailer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING
 
 from newsletter_bot import settings as configuration
+from newsletter_bot.errors import IssueFileError, Problem, Severity
 from newsletter_bot.settings import Settings
-from newsletter_bot.storage.engine import open_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from newsletter_bot.archive.site import Published, SiteReport
+    from newsletter_bot.delivery.mailroom import DryRun, Mailroom
+    from newsletter_bot.delivery.model import Outcome, Tally
+    from newsletter_bot.delivery.sender import Run
+    from newsletter_bot.issues.model import Issue
+    from newsletter_bot.rendering.model import Rendering
+    from newsletter_bot.subscribers.store import SubscriberStore
+
+# Slots that the bot fills for every message, beside the reader's own fields.
+LINK_SLOTS = frozenset({"unsubscribe_url", "view_url"})
 
 
 class Bot:
@@ -31,9 +49,166 @@ class Bot:
     @cached_property
     def engine(self) -> Engine:
         """The database, its tables up to date."""
+        from newsletter_bot.storage.engine import open_engine
+
         return open_engine(self.settings.database.url, self.settings.folder)
 
     @cached_property
     def secret(self) -> bytes:
         """The secret behind links, tokens and suppression hashes."""
         return configuration.signing_secret(self.settings)
+
+    @cached_property
+    def subscribers(self) -> SubscriberStore:
+        """The people."""
+        from newsletter_bot.subscribers.store import SubscriberStore
+
+        return SubscriberStore(self.engine, self.secret)
+
+    @cached_property
+    def mailroom(self) -> Mailroom:
+        """The ledger, and the relay it sends through."""
+        from newsletter_bot.delivery.mailroom import Mailroom
+
+        return Mailroom(self.engine, self.settings, self.secret)
+
+    # ── one issue, from file to pages ────────────────────────────────────────────────────────
+
+    def find(self, name: str) -> Path:
+        """Return the file of an issue named by identity or path; raises DataError."""
+        from newsletter_bot.issues.find import find_issue
+
+        return find_issue(self.settings.folder, name)
+
+    def read(self, path: Path) -> Issue:
+        """Parse an issue file; raises IssueFileError with every problem found."""
+        from newsletter_bot.issues.parse import read_issue
+        from newsletter_bot.subscribers.model import PERSONAL_FIELDS
+
+        own = self.settings.subscribers.fields
+        return read_issue(
+            path,
+            known_fields=LINK_SLOTS.union(PERSONAL_FIELDS, own),
+            list_ids=self.settings.list_ids,
+            language=self.settings.newsletter.language,
+        )
+
+    def check(self, issue: Issue) -> tuple[Problem, ...]:
+        """Everything questionable about an issue and what would be mailed, by line."""
+        from newsletter_bot.issues.checks import check_issue
+        from newsletter_bot.rendering.checks import check_rendering
+
+        found = (*check_issue(issue), *check_rendering(self.render(issue), self.settings))
+        return tuple(sorted(found))
+
+    def render(self, issue: Issue) -> Rendering:
+        """Compile an issue once for every reader."""
+        from newsletter_bot.rendering.render import render
+
+        return render(issue, self.settings)
+
+    def web_page(self, issue: Issue) -> str:
+        """Render the issue's public page."""
+        from newsletter_bot.rendering.web_page import render_web
+
+        return render_web(issue, self.settings, published=issue.published)
+
+    def sample_values(self) -> dict[str, str]:
+        """Slot values of an invented reader, for previews and files."""
+        url = self.settings.newsletter.url
+        return {
+            **dict.fromkeys(self.settings.subscribers.fields, ""),
+            "email": "reader@example.com",
+            "name": "Ada Reader",
+            "first_name": "Ada",
+            "language": self.settings.newsletter.language,
+            "unsubscribe_url": f"{url}/u/sample",
+        }
+
+    # ── one issue, from rendering to readers and archive ─────────────────────────────────────
+
+    def sendable(self, issue: Issue) -> Rendering:
+        """Compile an issue that may be sent; raises IssueFileError when a check finds an error."""
+        problems = self.check(issue)
+        if any(problem.severity is Severity.ERROR for problem in problems):
+            raise IssueFileError(issue.path, problems, exit_code=1)
+        return self.render(issue)
+
+    def dry_run(self, issue: Issue) -> DryRun:
+        """Tell what `send` would do, writing nothing."""
+        return self.mailroom.dry_run(self.sendable(issue), issue.lists)
+
+    def identity(self, name: str) -> str:
+        """Return the identity behind an ISSUE argument, even when its file is gone or broken."""
+        if self.mailroom.issue(name) is not None:
+            return name
+        return self.read(self.find(name)).identity
+
+    def send(
+        self,
+        issue: Issue,
+        run: Run,
+        progress: Callable[[Outcome], None] = lambda _outcome: None,
+        warn: Callable[[str], None] = lambda _sentence: None,
+    ) -> Tally:
+        """Publish the issue's pages, so that its links live, then send what is owed.
+
+        Once planned, an issue goes to everybody as it was then, whatever its file says now.
+        """
+        planned = self.mailroom.issue(issue.identity)
+        if planned is None:
+            rendering = self.sendable(issue)
+            self.build_archive([str(issue.path)])
+        else:
+            rendering = self.render(issue)
+            if rendering.hash != planned.rendering:
+                warn("the file was edited since it was planned: readers get it as it was planned")
+        return self.mailroom.send(rendering, issue.title, issue.lists, run, progress)
+
+    def proof(self, issue: Issue, to: str) -> Outcome:
+        """Send one copy to the editor, outside the ledger; errors in the file do not stop it."""
+        return self.mailroom.proof(self.render(issue), self.sample_values(), to)
+
+    def build_archive(
+        self, names: Sequence[str] = (), *, everything: bool = False, out: Path | None = None
+    ) -> SiteReport:
+        """Write the static site: issues that were sent, those dated in the past, and `names`.
+
+        An issue file that cannot be read is an error only when it was named.
+        """
+        from newsletter_bot.archive.site import build_site
+
+        named = {self.find(name) for name in names}
+        pages = self._published(named, everything=everything)
+        folder = out or self.settings.folder / self.settings.archive.folder
+        return build_site(pages, self.settings, folder)
+
+    def _published(self, named: set[Path], *, everything: bool) -> list[Published]:
+        from newsletter_bot.archive.site import Published
+        from newsletter_bot.issues.find import issue_files
+
+        sent = {row.identity: row.planned_at for row in self.mailroom.issues()}
+        today = datetime.now(self.settings.newsletter.zone).date()
+        pages = []
+        for path in sorted({*issue_files(self.settings.folder), *named}):
+            try:
+                issue = self.read(path)
+            except IssueFileError:
+                if path in named:
+                    raise
+                continue
+            past = issue.published is not None and issue.published <= today
+            if everything or past or path in named or issue.identity in sent:
+                pages.append(Published(issue, self._publication_time(issue, sent)))
+        return pages
+
+    def _publication_time(self, issue: Issue, sent: dict[str, int]) -> datetime:
+        if issue.published is not None:
+            return _start_of(issue.published, self.settings)
+        if issue.identity in sent:
+            return datetime.fromtimestamp(sent[issue.identity], UTC)
+        return _start_of(datetime.now(self.settings.newsletter.zone).date(), self.settings)
+
+
+def _start_of(day: date, settings: Settings) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=settings.newsletter.zone)

@@ -64,13 +64,16 @@ class DataError(NewsletterError):
 class IssueFileError(DataError):
     """An issue file with errors: carries every problem found, with its line."""
 
-    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+    def __init__(
+        self, path: Path, problems: tuple[Problem, ...], exit_code: int = DataError.exit_code
+    ) -> None:
         count = sum(p.severity is Severity.ERROR for p in problems)
         lines = "\n".join(p.at(path) for p in problems)
         super().__init__(
             f"{path} has {count} error{'s' if count != 1 else ''}:\n{lines}",
             "Mend the lines named above; nothing was written.",
         )
+        self.exit_code = exit_code
         self.path = path
         self.problems = problems
 

@@ -1,0 +1,90 @@
+"""The demo: a sample newsletter, checked, rendered, sent to a local mail server, published."""
+
+from __future__ import annotations
+
+import mailbox
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import Session as SmtpSession
+from rich.markup import escape
+from rich.table import Table
+
+from newsletter_bot.archive.site import SiteReport
+from newsletter_bot.bot import Bot
+from newsletter_bot.cli.newsletter import scaffold
+from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.sender import Run
+from newsletter_bot.issues.find import issue_files
+from newsletter_bot.issues.model import Issue
+from newsletter_bot.settings import load
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("demo"))
+@pass_session
+def demo(session: Session, folder: Path) -> None:
+    """Make a sample newsletter in DIR and send it through a mail server started for it."""
+    scaffold(folder, sample=True)
+    with maildir_server(folder / "mail") as port:
+        bot = _open(folder, port)
+        try:
+            report = _import(bot, folder)
+            issue = bot.read(issue_files(folder)[0])
+            warnings = len(bot.check(issue))
+            tally = bot.send(issue, Run())
+            site = bot.build_archive()
+        finally:
+            bot.close()
+    session.emit({**tally.to_json(), "folder": str(folder), "subscribers": report})
+    _show(session, folder, issue, report, warnings, tally, site)
+
+
+@contextmanager
+def maildir_server(folder: Path) -> Iterator[int]:
+    """Run a real SMTP server on this machine that files mail into a Maildir; yields its port."""
+    port = _free_port()
+    controller = Controller(_MaildirHandler(folder), hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop()
+
+
+class _MaildirHandler:
+    """Files each message as it came, under a name made from its content."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mailbox = mailbox.Maildir(folder / "inbox")
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd asks for this name
+        self, _server: SMTP, _session: SmtpSession, envelope: Envelope
+    ) -> str:
+        """Take the message and answer the final dot."""
+        content = envelope.content
+        assert isinstance(content, bytes), "decode_data is off"
+        trace = f"Return-Path: <{envelope.mail_from}>\nDelivered-To: {envelope.rcpt_tos[0]}\n"
+        self._mailbox.add(trace.encode() + content)
+        return "250 2.0.0 filed"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _open(folder: Path, port: int) -> Bot:
+    settings = load(folder)
+    local = {"kind": "smtp", "host": "127.0.0.1", "port": port, "tls": "none"}
+    transport = settings.transport.model_copy(update=local)
+    return Bot(settings.model_copy(update={"transport": transport}))

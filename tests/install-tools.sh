@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs what the tests need beside Python, where it is missing and where we may (as root).
+# Chromium (browser tests), Java and npm (the HTML validator vnu-jar), Postfix's smtp-sink (bench).
+set -eu
+cd "$(dirname "$0")/.."
+
+wanted=""
+command -v chromium >/dev/null || wanted="$wanted chromium"
+command -v java >/dev/null || wanted="$wanted default-jre-headless"
+command -v npm >/dev/null || wanted="$wanted npm"
+command -v smtp-sink >/dev/null || [ -x /usr/sbin/smtp-sink ] || wanted="$wanted postfix"
+if [ -n "$wanted" ]; then
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "The tests need:$wanted. Install them: sudo apt-get install$wanted" >&2
+        exit 1
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of names, each its own word
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+fi
+
+VNU=26.9.27
+jar=.tools/node_modules/vnu-jar/build/dist/vnu.jar
+if [ ! -f "$jar" ] || ! grep -q "\"version\": \"$VNU\"" .tools/node_modules/vnu-jar/package.json; then
+    npm install --silent --no-fund --no-audit --prefix .tools "vnu-jar@$VNU" >/dev/null
+fi
