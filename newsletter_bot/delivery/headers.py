@@ -45,7 +45,9 @@ def mailbox(name: str, address: str, header: str) -> str:
     safe(address, header)
     if not name:
         return address
-    return f"{display_name(name, header)} <{address}>"
+    words = display_name(name, header)
+    room = _LINE - len(words.rpartition("\n")[2]) - len(f"{header}: ")
+    return f"{words} <{address}>" if len(address) + 3 <= room else f"{words}\r\n <{address}>"
 
 
 def display_name(name: str, header: str) -> str:

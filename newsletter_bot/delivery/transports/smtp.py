@@ -96,9 +96,9 @@ class Smtp:
         except (OSError, smtplib.SMTPException) as error:
             client.close()
             raise RelayError(f"{where} broke off the greeting: {_reason(error)}") from error
-        if client.sock is not None:
-            client.sock.settimeout(_COMMAND_TIMEOUT)
-        return SmtpConnection(client)
+        assert client.sock is not None, "connected above"
+        client.sock.settimeout(_COMMAND_TIMEOUT)
+        return SmtpConnection(client, client.sock)
 
     def _open(self) -> smtplib.SMTP:
         options = self.options
@@ -127,8 +127,9 @@ class Smtp:
 class SmtpConnection:
     """One SMTP session."""
 
-    def __init__(self, client: smtplib.SMTP) -> None:
+    def __init__(self, client: smtplib.SMTP, sock: socket.socket) -> None:
         self._client = client
+        self._sock = sock  # smtplib forgets its own after an error
         self._pipelining = client.has_extn("pipelining")
         self._left = _MESSAGES_PER_CONNECTION
         self._finished = 0  # messages that came to an outcome: a 421 after one is normal
@@ -173,12 +174,6 @@ class SmtpConnection:
             self._finished += 1
             yield current, outcome
             current = following
-
-    @property
-    def _sock(self) -> socket.socket:
-        sock = self._client.sock
-        assert sock is not None, "used after it was closed"
-        return sock
 
     def _pull(self, messages: Iterator[Message]) -> Message | None:
         if self._left <= 0:
@@ -231,12 +226,12 @@ class SmtpConnection:
         return True
 
     def _final_outcome(self) -> Outcome:
-        self._sock.settimeout(_DATA_TIMEOUT)
         try:
+            self._sock.settimeout(_DATA_TIMEOUT)
             reply = _Reply.read(self._client)
+            self._sock.settimeout(_COMMAND_TIMEOUT)
         except (OSError, smtplib.SMTPException) as error:
             return unknown(f"the connection was lost after the final dot: {_reason(error)}")
-        self._sock.settimeout(_COMMAND_TIMEOUT)
         return reply.outcome()
 
     def _ask(self, command: bytes) -> _Reply:
@@ -271,6 +266,8 @@ class _Reply(NamedTuple):
 
     @classmethod
     def read(cls, client: smtplib.SMTP) -> Self:
+        if client.sock is None:  # smtplib closes it after an error
+            raise smtplib.SMTPServerDisconnected("the connection was closed")
         code, text = client.getreply()
         if code < 0:
             raise smtplib.SMTPServerDisconnected("a reply without a code")
