@@ -8,6 +8,7 @@ MJML, premailer and HTML escaping, and rendering cuts the finished message at th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -102,6 +103,15 @@ class Card:
         return self.url.partition("://")[2].partition("/")[0].removeprefix("www.")
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link in the text: where it leads, what it says, on which line."""
+
+    url: str
+    text: str
+    line: int
+
+
 Body = tuple[Prose | Card, ...]
 
 
@@ -154,7 +164,8 @@ class Issue:
     closing: tuple[Section, ...] = ()
     footnotes: Prose | None = None
     images: tuple[Image, ...] = ()
-    links: tuple[tuple[str, int], ...] = ()
+    links: tuple[Link, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     slots: tuple[Slot, ...] = ()
     only_blocks: tuple[OnlyBlock, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -1,0 +1,247 @@
+"""markdown-it-py, set up for issue files: a stream of blocks with their lines, and their HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_cjk_friendly import cjk_friendly
+from mdit_py_plugins.container import container_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+
+from newsletter_bot.issues import links
+from newsletter_bot.issues.model import OnlyBlock
+from newsletter_bot.issues.problems import Problems
+from newsletter_bot.issues.sanitise import is_safe_address, removed_from, sanitised
+from newsletter_bot.issues.slots import Slots, read_conditions, warn_of_braces
+
+DEEPEST = 20  # levels of quotes and lists
+_LEVELS = 4 * DEEPEST  # a list item in a list is two of the parser's levels
+_ONLY = "container_only"
+_CODE = ("code_inline", "fence", "code_block")
+_QUOTES = re.compile(r"(?: {0,3}>)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One top-level block: its tokens, and the line on which it begins."""
+
+    tokens: tuple[Token, ...]
+    line: int
+
+    @property
+    def kind(self) -> str:
+        """The type of its first token, such as `paragraph_open`."""
+        return self.tokens[0].type
+
+    @property
+    def inline(self) -> list[Token]:
+        """The inline tokens of a paragraph or heading."""
+        return (self.tokens[1].children or []) if len(self.tokens) > 1 else []
+
+
+@dataclass
+class Document:
+    """A parsed file: its blocks, and what was met on the way."""
+
+    problems: Problems
+    slots: Slots
+    blocks: list[Block] = field(default_factory=list)
+    footnotes: tuple[Token, ...] = ()
+    only_blocks: list[OnlyBlock] = field(default_factory=list)
+    images: list[tuple[str, str, int]] = field(default_factory=list)  # src, alt, line
+    links: list[tuple[str, str, int]] = field(default_factory=list)  # url, text, line
+    env: dict[str, Any] = field(default_factory=dict)
+    parser: MarkdownIt = field(default_factory=MarkdownIt)
+
+    def html(self, tokens: Sequence[Token]) -> str:
+        """Write tokens as harmless, well-formed HTML."""
+        renderer: Any = self.parser.renderer
+        return sanitised(renderer.render(list(tokens), self.parser.options, self.env)).strip()
+
+    def inline_html(self, tokens: Sequence[Token]) -> str:
+        """Write the inside of a heading or paragraph as harmless, well-formed HTML."""
+        renderer: Any = self.parser.renderer
+        return sanitised(renderer.renderInline(list(tokens), self.parser.options, self.env)).strip()
+
+
+def too_deep(text: str) -> int | None:
+    """Return the first line whose quotes are nested too deeply, before any parser sees it."""
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _QUOTES.match(line)
+        if match and match[0].count(">") > DEEPEST:
+            return number
+    return None
+
+
+def parse(text: str, slots: Slots, problems: Problems) -> Document:
+    """Parse Markdown whose slots were replaced by markers."""
+    document = Document(problems, slots, parser=_parser())
+    tokens = document.parser.parse(text, document.env)
+    lines = text.split("\n")
+    for token in tokens:
+        if token.level >= _LEVELS and token.map:
+            problems.add("deep-nesting", token.map[0] + 1, f"Nested deeper than {DEEPEST} levels.")
+            return document
+    _look_through(document, tokens)
+    for block in _top_level(tokens):
+        if block.kind == "footnote_block_open":
+            document.footnotes = block.tokens
+        else:
+            document.blocks.append(block)
+    _mark_only_blocks(document, tokens, lines)
+    return document
+
+
+def plain_text(tokens: Sequence[Token]) -> str:
+    """Return what inline tokens say, without their marks."""
+    words = []
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            words.append(token.content)
+        elif token.type == "image":
+            words.append(plain_text(token.children or []))
+        elif token.type in ("softbreak", "hardbreak"):
+            words.append(" ")
+    return re.sub(r"\s+", " ", "".join(words)).strip()
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": True, "xhtmlOut": True, "maxNesting": _LEVELS + 1})
+    parser.enable(["table", "strikethrough"])
+    parser.use(footnote_plugin).use(cjk_friendly)
+    parser.use(container_plugin, "only", validate=_is_only)
+    # Unsafe addresses are taken out, and reported, by us; left alone they would print as text.
+    parser.validateLink = _any_link  # type: ignore[method-assign]
+    for end in ("open", "close"):
+        parser.add_render_rule(f"{_ONLY}_{end}", _marker_text)
+    return parser
+
+
+def _any_link(url: str) -> bool:
+    del url
+    return True
+
+
+def _is_only(parameters: str, _markup: str) -> bool:
+    return parameters.split()[:1] == ["only"]
+
+
+def _marker_text(_self: Any, tokens: Sequence[Token], index: int, _o: Any, _env: Any) -> str:
+    return f"{tokens[index].meta.get('marker', '')}\n"
+
+
+def _top_level(tokens: Sequence[Token]) -> Iterator[Block]:
+    start = depth = 0
+    for at, token in enumerate(tokens):
+        depth += token.nesting
+        if depth == 0:
+            first = tokens[start]
+            yield Block(tuple(tokens[start : at + 1]), (first.map[0] if first.map else 0) + 1)
+            start = at + 1
+
+
+def _look_through(document: Document, tokens: Sequence[Token]) -> None:
+    line = 1
+    for token in tokens:
+        if token.map:
+            line = token.map[0] + 1
+        _look_at(document, token, line)
+        if token.type == "inline":
+            at = line
+            for index, child in enumerate(token.children or []):
+                if child.type in ("softbreak", "hardbreak"):
+                    at += 1
+                _look_at(document, child, at)
+                if child.type == "link_open":
+                    _note_link(document, token.children or [], index, at)
+
+
+def _look_at(document: Document, token: Token, line: int) -> None:
+    if token.type in _CODE:
+        token.content = document.slots.as_written(token.content)
+        token.info = document.slots.as_written(token.info)
+    elif token.type in ("html_block", "html_inline"):
+        for what in dict.fromkeys(removed_from(token.content)):
+            document.problems.add("removed-html", line, f"{what} is not allowed and was removed.")
+        for found in re.finditer(r"<img\b[^>]*?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", token.content):
+            document.images.append((found[1], "", line))
+    elif token.type == "text":
+        warn_of_braces(token.content, line, document.problems)
+    elif token.type == "image":
+        _note_image(document, token, line)
+    elif token.type in ("th_open", "td_open"):
+        style = str(token.attrs.pop("style", ""))
+        if style:
+            token.attrs["align"] = style.partition(":")[2]
+
+
+def _note_image(document: Document, token: Token, line: int) -> None:
+    source = str(token.attrs.get("src", ""))
+    alt = plain_text(token.children or [])
+    if not is_safe_address(source):
+        document.problems.add("removed-html", line, f"A picture from {source[:30]!r} was removed.")
+        token.attrs["src"] = ""
+        return
+    document.images.append((source, alt, line))
+
+
+def _note_link(document: Document, tokens: Sequence[Token], index: int, line: int) -> None:
+    token = tokens[index]
+    url = str(token.attrs.get("href", ""))
+    closing = next(
+        (at for at in range(index, len(tokens)) if tokens[at].type == "link_close"), len(tokens)
+    )
+    if not is_safe_address(url):
+        document.problems.add("removed-html", line, f"The link to {url[:30]!r} was removed.")
+        token.attrs.pop("href", None)
+        return
+    if not url.startswith("#"):
+        token.attrs["href"] = links.in_ascii(_undo_percent(url))
+        text = plain_text(tokens[index:closing])
+        document.links.append((str(token.attrs["href"]), text, line))
+
+
+def _undo_percent(url: str) -> str:
+    # The parser percent-encodes a stray quote or blank; the check should see what was written.
+    return url.replace("%22", '"').replace("%5C", "\\").replace("%60", "`")
+
+
+def _mark_only_blocks(document: Document, tokens: Sequence[Token], lines: list[str]) -> None:
+    opened: list[Token] = []
+    for token in tokens:
+        line = (token.map[0] + 1) if token.map else 1
+        if token.type == f"{_ONLY}_open":
+            if opened:
+                document.problems.add("only-block", line, "An `only` block inside another.")
+            _open_only(document, token, line)
+            if token.map and not _is_closed(lines, token.map[1], token.markup):
+                document.problems.add(
+                    "only-block", line, "`::: only` is not closed by a `:::` line."
+                )
+            opened.append(token)
+        elif token.type == f"{_ONLY}_close" and opened:
+            token.meta = {"marker": opened.pop().meta["end"]}
+        elif token.type == "heading_open" and opened:
+            message = "A heading cannot stand in an `only` block: it would hide an item or section."
+            document.problems.add("only-block", line, message)
+
+
+def _open_only(document: Document, token: Token, line: int) -> None:
+    words = token.info.strip().removeprefix("only")
+    slots = document.slots
+    conditions = read_conditions(words, line, slots.known_fields, document.problems)
+    begin, end = slots.marker("b"), slots.marker("e")
+    token.meta = {"marker": begin, "end": end}
+    document.only_blocks.append(OnlyBlock(conditions, begin, end, line))
+
+
+def _is_closed(lines: list[str], at: int, markup: str) -> bool:
+    return any(
+        line.strip().startswith(markup) and not line.strip().strip(":")
+        for line in lines[max(at - 1, 0) : at + 1]
+    )

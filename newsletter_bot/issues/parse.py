@@ -1,0 +1,176 @@
+"""An issue file → Issue: every problem is gathered, with its line, and said at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+
+from newsletter_bot.errors import DataError, IssueFileError
+from newsletter_bot.issues import front_matter, links, markdown
+from newsletter_bot.issues.front_matter import FrontMatter
+from newsletter_bot.issues.model import Card, Image, Issue, Link, Prose
+from newsletter_bot.issues.problems import Problems
+from newsletter_bot.issues.slots import Slots
+from newsletter_bot.issues.structure import Structure, structure
+
+LARGEST_FILE = 2_000_000  # bytes
+MOST_ITEMS = 1000
+
+
+def read_issue(
+    path: Path, *, known_fields: frozenset[str], list_ids: frozenset[str], language: str
+) -> Issue:
+    """Parse the file at `path`.
+
+    `known_fields` are the names a slot may have, `list_ids` the lists an issue may go to,
+    `language` that of an issue which does not say. Raises IssueFileError with every problem.
+    """
+    text = read_text(path)
+    return parse_issue(text, path, known_fields=known_fields, list_ids=list_ids, language=language)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of an editor; raises DataError or IssueFileError saying what it is not."""
+    problems = Problems()
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= LARGEST_FILE else b""
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if size > LARGEST_FILE:
+        problems.add(
+            "too-large", 1, f"{size:,} bytes; an issue file holds {LARGEST_FILE:,} at most."
+        )
+    elif b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        problems.add("not-text", line, "A NUL character: this is no text file.")
+    else:
+        try:
+            return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            problems.add("not-text", line, "Not UTF-8 text: save the file as UTF-8.")
+    raise IssueFileError(path, problems.all())
+
+
+def parse_issue(
+    text: str,
+    path: Path,
+    *,
+    known_fields: frozenset[str],
+    list_ids: frozenset[str],
+    language: str,
+) -> Issue:
+    """Parse an issue file's text; `path` tells where its pictures and cards are."""
+    problems = Problems()
+    values, rest = front_matter.split(text, problems)
+    front = front_matter.read(values, list_ids, problems)
+    deep = markdown.too_deep(rest)
+    if deep is not None:
+        problems.add("deep-nesting", deep, f"Quotes nested deeper than {markdown.DEEPEST} levels.")
+        raise IssueFileError(path, problems.all())
+    slots = Slots.of(text, known_fields)
+    document = markdown.parse(slots.mark(rest), slots, problems)
+    images = _images(document.images, path, problems)
+    found = structure(document, {image.src: image for image in images}, _cards(path, problems))
+    issue = _issue(front, found, path, language, text)
+    issue = _with_marked_subjects(issue, front, slots)
+    if document.footnotes:
+        html = document.html(document.footnotes).partition("<ol>")
+        issue = replace(issue, footnotes=Prose("".join(html[1:]), document.blocks[-1].line))
+    _count_items(issue, problems)
+    kept = slots.kept(problems)
+    if problems.errors:
+        raise IssueFileError(path, problems.all())
+    return replace(
+        issue,
+        images=images,
+        links=tuple(Link(*one) for one in document.links),
+        slots=kept,
+        only_blocks=tuple(document.only_blocks),
+        problems=problems.all(),
+    )
+
+
+def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text: str) -> Issue:
+    title = front.title or found.title or front.identity or path.stem
+    return Issue(
+        identity=front.identity or path.stem,
+        path=path,
+        title=title,
+        subjects=front.subjects or (title,),
+        preheader=front.preheader,
+        lists=front.lists,
+        status=front.status,
+        language=front.language or language,
+        source=text,
+        tags=front.tags,
+        published=front.published,
+        intro=found.intro,
+        sections=found.sections,
+        closing=found.closing,
+        lines=front.lines,
+    )
+
+
+def _with_marked_subjects(issue: Issue, front: FrontMatter, slots: Slots) -> Issue:
+    line = front.lines.get("subject", front.lines.get("subjects", 1))
+    return replace(
+        issue,
+        title=slots.as_written(issue.title),
+        subjects=tuple(slots.mark(subject, line) for subject in issue.subjects),
+        preheader=slots.mark(issue.preheader, front.lines.get("preheader", 1)),
+    )
+
+
+def _count_items(issue: Issue, problems: Problems) -> None:
+    count = len(issue.items)
+    if not count:
+        message = "No items: write sections (## Papers) with items below (### [Title](address))."
+        problems.add("no-items", issue.lines.get("issue", 1), message)
+    elif count > MOST_ITEMS:
+        problems.add("too-large", issue.items[MOST_ITEMS].line, f"More than {MOST_ITEMS} items.")
+
+
+def _images(found: list[tuple[str, str, int]], path: Path, problems: Problems) -> tuple[Image, ...]:
+    return tuple(_image(src, alt, line, path.parent, problems) for src, alt, line in found)
+
+
+def _image(src: str, alt: str, line: int, folder: Path, problems: Problems) -> Image:
+    image = Image(src, alt, line)
+    if image.is_remote or not src:
+        return image
+    place = (folder / src).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        problems.add("image-outside", line, f"{src} is outside the issue's folder.")
+        return image
+    try:
+        with Picture.open(place) as picture:
+            width, height = picture.size
+    except (OSError, UnidentifiedImageError, ValueError, Picture.DecompressionBombError):
+        return image
+    return replace(image, path=place, width=width, height=height)
+
+
+def _cards(path: Path, problems: Problems) -> dict[str, Card]:
+    beside = path.with_name(f"{path.stem}.cards.json")
+    if not beside.exists():
+        return {}
+    try:
+        data: Any = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        problems.add("cards-file", 1, f"{beside.name} cannot be read: {error}.")
+        return {}
+    cards = {}
+    for url, value in data.items() if isinstance(data, dict) else [("", None)]:
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            problems.add("cards-file", 1, f"{beside.name}: {url!r} needs texts by name.")
+            continue
+        known = {name: value.get(name, "") for name in ("title", "description", "image")}
+        cards[links.in_ascii(url)] = Card(links.in_ascii(url), 1, **known)
+    return cards

@@ -1,0 +1,84 @@
+"""HTML from an issue file, made harmless: an allow-list (nh3), and a report of what it removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+
+import nh3
+
+TAGS = frozenset(
+    "a abbr b blockquote br caption cite code dd del div dl dt em figcaption figure h1 h2 h3 h4 h5"
+    " h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub sup table tbody td tfoot"
+    " th thead tr u ul var".split()
+)
+_ATTRIBUTES = {
+    "*": {"lang", "dir", "id"},
+    "a": {"href", "title"},
+    "abbr": {"title"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "ol": {"start"},
+    "td": {"align", "colspan", "rowspan"},
+    "th": {"align", "colspan", "rowspan"},
+}
+_SCHEMES = {"http", "https", "mailto"}
+_FOOTNOTE = re.compile(r"fn(ref)?\d+(:\d+)?")  # the only ids kept: an id could hijack an anchor
+_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
+_TAG = re.compile(r"""<\s*([A-Za-z][\w:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>?""")
+_WRITTEN_TAG = re.compile(r'<([a-z0-9]+)((?: [a-z]+="[^"]*")*)>')
+_VOID = {"br", "hr", "img"}
+
+
+def sanitised(html: str) -> str:
+    """Return harmless HTML in which every tag is closed, as a strict parser wants it."""
+    cleaned = nh3.clean(
+        html,
+        tags=set(TAGS),
+        attributes=_ATTRIBUTES,
+        attribute_filter=_keep_attribute,
+        url_schemes=_SCHEMES,
+        link_rel=None,
+    )
+    return _WRITTEN_TAG.sub(_closed, cleaned).replace("&nbsp;", "&#160;")
+
+
+def removed_from(html: str) -> Iterator[str]:
+    """Say what sanitising takes out of HTML, in the editor's words: `<script>`, `onerror=`."""
+    for tag in _TAG.finditer(html):
+        name = tag[1].lower()
+        if name not in TAGS:
+            yield f"<{name}>"
+            continue
+        for attribute in _ATTRIBUTE.finditer(tag[2]):
+            yield from _removed_attribute(name, attribute)
+
+
+def is_safe_address(url: str) -> bool:
+    """Tell whether a link may stay: http, https, mailto, or relative."""
+    scheme = re.match(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*)[\x00-\x20]*:", unescape(url))
+    return scheme is None or scheme[1].lower() in _SCHEMES
+
+
+def _removed_attribute(tag: str, attribute: re.Match[str]) -> Iterator[str]:
+    name = attribute[1].lower()
+    value = (attribute[2] or "").strip("\"'")
+    if name not in _ATTRIBUTES.get(tag, set()) | _ATTRIBUTES["*"]:
+        yield f"{name}="
+    elif name in ("href", "src") and not is_safe_address(value):
+        yield f"{value.partition(':')[0].strip().lower()}: link"
+
+
+def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
+    if name == "id":
+        return value if _FOOTNOTE.fullmatch(value) else None
+    if name in ("width", "height"):
+        return value if value.isdigit() else None
+    return value
+
+
+def _closed(tag: re.Match[str]) -> str:
+    name, attributes = tag[1], tag[2]
+    if "<" in attributes or ">" in attributes:  # legal in HTML, an error in XML
+        attributes = attributes.replace("<", "&lt;").replace(">", "&gt;")
+    return f"<{name}{attributes} />" if name in _VOID else f"<{name}{attributes}>"
