@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from aiosmtpd.controller import Controller
@@ -16,15 +15,14 @@ from aiosmtpd.smtp import Session as SmtpSession
 from rich.markup import escape
 from rich.table import Table
 
-from newsletter_bot.archive.site import SiteReport
 from newsletter_bot.bot import Bot
 from newsletter_bot.cli.newsletter import scaffold
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.delivery.model import Tally
 from newsletter_bot.delivery.sender import Run
 from newsletter_bot.issues.find import issue_files
-from newsletter_bot.issues.model import Issue
 from newsletter_bot.settings import load
+from newsletter_bot.subscribers.csv_in import ImportOptions, ImportReport, import_csv
 
 
 @click.command()
@@ -36,15 +34,15 @@ def demo(session: Session, folder: Path) -> None:
     with maildir_server(folder / "mail") as port:
         bot = _open(folder, port)
         try:
-            report = _import(bot, folder)
+            people = _import(bot, folder)
             issue = bot.read(issue_files(folder)[0])
-            warnings = len(bot.check(issue))
+            problems = len(bot.check(issue))
             tally = bot.send(issue, Run())
-            site = bot.build_archive()
+            bot.build_archive()
         finally:
             bot.close()
-    session.emit({**tally.to_json(), "folder": str(folder), "subscribers": report})
-    _show(session, folder, issue, report, warnings, tally, site)
+    session.emit({**tally.to_json(), "folder": str(folder), "subscribers": people.to_json()})
+    _show(session, folder, people, tally, problems)
 
 
 @contextmanager
@@ -88,3 +86,38 @@ def _open(folder: Path, port: int) -> Bot:
     local = {"kind": "smtp", "host": "127.0.0.1", "port": port, "tls": "none"}
     transport = settings.transport.model_copy(update=local)
     return Bot(settings.model_copy(update={"transport": transport}))
+
+
+def _import(bot: Bot, folder: Path) -> ImportReport:
+    settings = bot.settings
+    options = ImportOptions(settings.lists[0].id, settings.subscribers.fields)
+    return import_csv(bot.subscribers, folder / "subscribers" / "sample.csv", options)
+
+
+def _show(
+    session: Session, folder: Path, people: ImportReport, tally: Tally, problems: int
+) -> None:
+    session.console.print(
+        f"[bold]{escape(tally.issue)}[/], from a file to {tally.accepted} mailboxes"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("Step", "What happened", "Where to look"):
+        table.add_column(column)
+    refused = f", {people.rejections} refused" if people.rejections else ""
+    skipped = sum(people.skips.values())
+    rows = (
+        (
+            "import",
+            f"{people.added} added, {skipped} there already{refused}",
+            "subscribers/sample.csv",
+        ),
+        ("check", f"{problems} problems", f"issues/{tally.issue}.md"),
+        ("send", f"{tally.accepted} of {tally.planned} accepted", "mail/inbox (a Maildir)"),
+        ("publish", "pages, Atom, RSS and JSON feeds", "site/index.html"),
+    )
+    for step, what, where in rows:
+        table.add_row(step, what, escape(str(folder / where)))
+    session.console.print(table)
+    words = "add up" if tally.balanced else "do not add up"
+    session.console.print(f"The numbers {words}. Run it again: nobody gets a second copy.")
+    session.console.print(f"Next: newsletter-bot -C {escape(str(folder))} preview {tally.issue}")

@@ -30,7 +30,7 @@ KEYS = (
     "language",
     "date",
 )
-_LISTS = ("subjects", "lists", "tags")
+_FREE_TEXT = ("title", "subject", "preheader")  # where a # may well be meant
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FENCE = {"---": "---", "+++": "+++"}
@@ -205,7 +205,9 @@ def _yaml_values(
 def _warn_of_comment(
     name: str, node: yaml.ScalarNode, lines: list[str], problems: Problems
 ) -> None:
-    rest = lines[node.end_mark.line][node.end_mark.column :] if node.style is None else ""
+    if node.style is not None or name not in _FREE_TEXT:
+        return
+    rest = lines[node.end_mark.line][node.end_mark.column :]
     if rest.lstrip().startswith("#"):
         message = f"{name}: everything from {rest.strip()[:20]!r} on is a YAML comment; quote it."
         problems.add("cut-comment", node.start_mark.line + 2, message)

@@ -105,7 +105,9 @@ def escaped(value: str, escape: Escape) -> str:
         case Escape.URL:
             return quote(one_line, safe="")
         case Escape.LINK:
-            return html.escape(quote(one_line, safe="/:?#[]@!$&()*+,;=%~"))
+            # A reader's own value could be `javascript:`; a link leads to the web or to mail.
+            safe = one_line.startswith(("https://", "http://", "mailto:"))
+            return html.escape(quote(one_line, safe="/:?#[]@!$&()*+,;=%~")) if safe else "#"
         case _:
             assert_never(escape)
 

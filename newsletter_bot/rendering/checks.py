@@ -1,0 +1,63 @@
+"""What can only be seen in the finished mail: its size, its slots, its footer."""
+
+from __future__ import annotations
+
+import re
+
+from newsletter_bot.errors import Problem, Severity
+from newsletter_bot.issues.problems import Rule
+from newsletter_bot.rendering.model import Hole, Pieces, Rendering, filled
+from newsletter_bot.settings import Settings
+
+RULES: dict[str, Rule] = {
+    "no-unsubscribe": Rule(Severity.ERROR, "The mail has no unsubscribe link."),
+    "no-postal-address": Rule(Severity.ERROR, "The newsletter has no postal address."),
+    "mail-too-large": Rule(Severity.ERROR, "The mail is over Gmail's limit of 102,400 bytes."),
+    "mail-large": Rule(Severity.WARNING, "The mail is near Gmail's limit of 102,400 bytes."),
+    "leftover": Rule(Severity.ERROR, "The theme left something in the mail that is no text."),
+    "not-built": Rule(Severity.WARNING, "A setting asks for what this version does not do."),
+}
+_LARGEST = 102_400  # bytes, where Gmail clips (2026-11)
+_LARGE = 92_160
+_LEFTOVER = re.compile(r"\\u\{|zq9[a-z]\d+x[0-9a-f]{4}9qz")
+
+
+def check_rendering(rendering: Rendering, settings: Settings) -> tuple[Problem, ...]:
+    """Return what is wrong with the finished mail; it has no line of its own, so line 1."""
+    found = []
+
+    def add(rule: str, message: str) -> None:
+        found.append(Problem(1, rule, RULES[rule].severity, message))
+
+    for name, part in (("HTML", rendering.html), ("plain text", rendering.text)):
+        if not _has_slot(part, "unsubscribe_url"):
+            add("no-unsubscribe", f"The theme's {name} part has no slot unsubscribe_url.")
+    if not settings.newsletter.postal_address.strip():
+        add("no-postal-address", "newsletter.toml: set newsletter.postal_address; the law asks it.")
+    html = filled(rendering.html, {})
+    size = len(html.encode())
+    if size >= _LARGEST:
+        add("mail-too-large", f"The mail has {size:,} bytes; Gmail cuts it at {_LARGEST:,}.")
+    elif size > _LARGE:
+        add("mail-large", f"The mail has {size:,} bytes; Gmail cuts it at {_LARGEST:,}.")
+    if leftover := _LEFTOVER.search(html):
+        add("leftover", f"{leftover[0]!r} stands in the HTML.")
+    for sentence in _not_built(settings):
+        add("not-built", sentence)
+    return tuple(found)
+
+
+def _has_slot(pieces: Pieces, name: str) -> bool:
+    return any(isinstance(piece, Hole) and piece.name == name for piece in pieces)
+
+
+def _not_built(settings: Settings) -> list[str]:
+    sentences = []
+    if settings.dkim is not None:
+        sentences.append("[dkim]: messages go out unsigned; let the relay sign them.")
+    sentences.extend(
+        f"tracking.{what}: nothing is counted; `off` is what happens."
+        for what in ("opens", "clicks")
+        if getattr(settings.tracking, what) != "off"
+    )
+    return sentences
