@@ -19,7 +19,7 @@ from newsletter_bot.delivery.model import Change, Outcome, Release, Settle, Star
 from newsletter_bot.delivery.store import LedgerStore
 
 _LARGEST_COMMIT = 500
-_RETRIES = 3  # each waits for a locked database as long as the engine's busy timeout
+_ATTEMPTS = 3  # each waits for a locked database as long as the engine's busy timeout
 _PAUSE = 0.5  # seconds between them
 
 
@@ -124,13 +124,13 @@ class Ledger:
                 ticket.settle(None)
 
     def _try(self, changes: list[Change]) -> set[int]:
-        reason: Exception | None = None
-        for _attempt in range(_RETRIES):
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._store.write(changes)
-            except DBAPIError as error:
-                reason = error
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                if attempt == _ATTEMPTS or not isinstance(error, DBAPIError):
+                    reason = getattr(error, "orig", None) or error
+                    self.error = LedgerError(f"the ledger cannot be written: {reason}")
+                    return set()
                 time.sleep(_PAUSE)
-        text = str(getattr(reason, "orig", reason))
-        self.error = LedgerError(f"the ledger cannot be written: {text}")
-        return set()
+        raise AssertionError("the last attempt returned")

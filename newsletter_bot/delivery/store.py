@@ -244,7 +244,8 @@ _SETTLE = (
     update(deliveries)
     .where(
         deliveries.c.id == bindparam("row"),
-        deliveries.c.state.in_(("planned", "deferred", "sending")),
+        # one comparison each: SQLAlchemy 2.1 has no IN for many rows at once
+        or_(*(deliveries.c.state == one for one in ("planned", "deferred", "sending"))),
     )
     .values(
         state=bindparam("new_state"),

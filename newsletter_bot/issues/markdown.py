@@ -101,7 +101,7 @@ def plain_text(tokens: Sequence[Token]) -> str:
     """Return what inline tokens say, without their marks."""
     words = []
     for token in tokens:
-        if token.type in ("text", "code_inline"):
+        if token.type in ("text", "text_special", "code_inline"):
             words.append(token.content)
         elif token.type == "image":
             words.append(plain_text(token.children or []))
