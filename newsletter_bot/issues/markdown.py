@@ -199,11 +199,11 @@ def _note_link(document: Document, tokens: Sequence[Token], index: int, line: in
     if not is_safe_address(url):
         document.problems.add("removed-html", line, f"The link to {url[:30]!r} was removed.")
         token.attrs.pop("href", None)
-        return
     if not url.startswith("#"):
-        token.attrs["href"] = links.in_ascii(_undo_percent(url))
-        text = plain_text(tokens[index:closing])
-        document.links.append((str(token.attrs["href"]), text, line))
+        written = links.in_ascii(_undo_percent(url))
+        document.links.append((written, plain_text(tokens[index:closing]), line))
+        if "href" in token.attrs:
+            token.attrs["href"] = written
 
 
 def _undo_percent(url: str) -> str:

@@ -252,10 +252,12 @@ class _Reader:
 
 
 def _without_caption(block: Block, rest: list[Token]) -> Block:
-    while rest and (rest[0].type in ("softbreak", "hardbreak") or not rest[0].content.strip()):
-        if rest[0].type not in ("softbreak", "hardbreak", "text"):
-            break
+    while rest and rest[0].type in ("softbreak", "hardbreak"):
         rest = rest[1:]
+    if rest[0].type == "text":
+        rest[0].content = rest[0].content.lstrip()
+        if not rest[0].content:
+            return _without_caption(block, rest[1:])
     opening, inline, *closing = block.tokens
     inline.children = rest
     return Block((opening, inline, *closing), block.line)
