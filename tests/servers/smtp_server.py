@@ -47,7 +47,7 @@ class Server(SMTP):
     utf8: bool
 
     def _drop(self) -> None:
-        assert self.transport is not None
+        assert isinstance(self.transport, asyncio.Transport)
         self.transport.abort()
 
     async def _fail(self, phase: str, address: str = "") -> bool:
