@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, create_engine, text
 
 from newsletter_bot.storage.engine import open_engine
+
+settings.register_profile("default", deadline=None)  # a slow machine is no failure
+settings.load_profile("default")
 
 NEWSLETTER_TOML = """\
 [newsletter]

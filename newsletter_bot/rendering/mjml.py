@@ -23,6 +23,7 @@ _TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)((?:\s+[\w:-]+(?:\s*=\s*"[^"]*")?)*)\
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([\w:-]+)\s*=\s*"([^"]*)"')
 _QUOTED = re.compile(r'"[^"]*"')
+_TITLE = re.compile(r"(<mj-title>)(.*?)(?=</mj-title>)", re.DOTALL)
 _UNSAFE = re.compile(r"[^\x20-\x5b\x5d-\x7e]")
 _BARE_ZERO = re.compile(r"(?<![\w.#-])0(?![\w.%])")
 _PADDING = re.compile(r'(\s(?:inner-)?padding=")([^"]*)"')
@@ -50,8 +51,12 @@ def to_html(mjml: str, theme: str) -> str:
 
 
 def prepared(mjml: str) -> str:
-    """Write attributes so that mrml prints them as they are, and `0` paddings with their unit."""
-    return _TAG.sub(_prepared_tag, mjml)
+    """Write attributes so that mrml prints them as they are, and `0` paddings with their unit.
+
+    The text of `mj-title` is one of them: mrml prints it again as an `aria-label`.
+    """
+    titled = _TITLE.sub(lambda one: one[1] + _UNSAFE.sub(_reference, one[2]), mjml)
+    return _TAG.sub(_prepared_tag, titled)
 
 
 def faults(mjml: str) -> Iterator[str]:
@@ -104,7 +109,7 @@ def _rules() -> dict[str, Any]:
 
 def _prepared_tag(tag: re.Match[str]) -> str:
     text = tag[0]
-    if text.isascii() and "\\" not in text and "\n" not in text and "adding=" not in text:
+    if "adding=" not in text and not _UNSAFE.search(text):
         return text
     text = _PADDING.sub(lambda one: f'{one[1]}{_BARE_ZERO.sub("0px", one[2])}"', text)
     return _QUOTED.sub(lambda quoted: _UNSAFE.sub(_reference, quoted[0]), text)
