@@ -35,7 +35,8 @@ def test_all_items_their_pictures_and_the_inbox_line_are_shown(opened: Page) -> 
     expect(mail.locator("h3.headline")).to_have_count(14)
     expect(mail.locator("img.picture")).to_have_count(8)
     loaded = frame(opened, "desktop-light").evaluate(
-        "() => Promise.all([...document.images].map(one => one.decode().then(_ => one.naturalWidth)))"
+        "() => Promise.all("
+        "[...document.images].map(one => one.decode().then(() => one.naturalWidth)))"
     )
     assert loaded == [1104] * 8
     expect(opened.locator(".line")).to_contain_text("Eight papers worth a second reading")
