@@ -226,25 +226,33 @@ def _due(row: RowMapping) -> Due:
 
 
 def _begin(connection: Connection, ids: Sequence[int], now: int) -> set[int]:
-    begun = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(("planned", "deferred")))
-        .values(
-            state=DeliveryState.SENDING.value,
-            attempts=deliveries.c.attempts + 1,
-            attempted_at=func.coalesce(deliveries.c.attempted_at, now),
-            changed_at=now,
-        )
-        .returning(deliveries.c.id)
+    count = connection.execute(_BEGIN, [{"row": one, "now": now} for one in ids]).rowcount
+    if count == len(ids):
+        return set(ids)
+    # Some were settled by somebody else. Rows in `sending` are ours: the run holds the lock, and
+    # whatever an earlier run left there was recovered when this one began.
+    ours = deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.SENDING.value
+    return set(connection.execute(select(deliveries.c.id).where(*ours)).scalars())
+
+
+_BEGIN = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("row"),
+        or_(*(deliveries.c.state == one for one in ("planned", "deferred"))),
     )
-    return set(connection.execute(begun).scalars())
-
-
+    .values(
+        state=DeliveryState.SENDING.value,
+        attempts=deliveries.c.attempts + 1,
+        attempted_at=func.coalesce(deliveries.c.attempted_at, bindparam("now")),
+        changed_at=bindparam("now"),
+    )
+)
 _SETTLE = (
     update(deliveries)
     .where(
         deliveries.c.id == bindparam("row"),
-        # one comparison each: SQLAlchemy 2.1 has no IN for many rows at once
+        # one comparison each: SQLAlchemy has no IN in a statement for many rows at once
         or_(*(deliveries.c.state == one for one in ("planned", "deferred", "sending"))),
     )
     .values(

@@ -96,7 +96,8 @@ class Rendering:
 
 def escaped(value: str, escape: Escape) -> str:
     """Write a subscriber's value so that it stays a value where it comes out."""
-    one_line = "".join(c if c.isprintable() else " " for c in value)
+    printable = value.isprintable()
+    one_line = value if printable else "".join(c if c.isprintable() else " " for c in value)
     match escape:
         case Escape.PLAIN:
             return one_line

@@ -1,0 +1,1 @@
+"""`make bench`: the figures of docs/performance.md, each with the competing thing beside it."""
