@@ -31,7 +31,7 @@ bench: dev tools  ## figures of docs/performance.md, measured here
 	$(BIN)/python -m tests.bench
 
 golden: dev  ## write the golden files anew, then look at the difference
-	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/rendering
+	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 
 format: dev
 	$(BIN)/ruff check --fix-only .

@@ -51,8 +51,8 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
 
 def test_every_documented_command_exists() -> None:
     known = {name for name, _ in _commands(app)}
-    written = set(re.findall(r"^## `([a-z -]+?)[ `A-Z\[]", _read("commands.md"), re.MULTILINE))
-    assert written <= known
+    written = re.findall(r"^## `([a-z]+(?: [a-z]+)*)", _read("commands.md"), re.MULTILINE)
+    assert [one for one in written if one not in known and one.split()[0] not in known] == []
     assert set(COMMANDS) == {name.split()[0] for name in known}
 
 
@@ -102,7 +102,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     broken = [
         f"{page.name}: {target}"
         for page in pages
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", _without_code(page))
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def _without_code(page: Path) -> str:
+    return re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
