@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter_bot import settings as configuration
-from newsletter_bot.errors import IssueFileError, Problem, Severity
+from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity
 from newsletter_bot.settings import Settings
 
 if TYPE_CHECKING:
@@ -158,12 +158,30 @@ class Bot:
         planned = self.mailroom.issue(issue.identity)
         if planned is None:
             rendering = self.sendable(issue)
-            self.build_archive([str(issue.path)])
+            self._publish(issue, warn)
         else:
             rendering = self.render(issue)
             if rendering.hash != planned.rendering:
                 warn("the file was edited since it was planned: readers get it as it was planned")
         return self.mailroom.send(rendering, issue.title, issue.lists, run, progress)
+
+    def _publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
+        """Build the archive; whatever is wrong with it, the mail goes out."""
+        try:
+            self.build_archive([str(issue.path)])
+        except (NewsletterError, OSError) as error:
+            warn(f"the archive was not built: {error}")
+
+    def status(self, name: str) -> Tally:
+        """Count an issue's deliveries; before its plan its file tells where it stands."""
+        from newsletter_bot.delivery.model import Tally
+
+        if self.mailroom.issue(name) is None:
+            issue = self.read(self.find(name))
+            if self.mailroom.issue(issue.identity) is None:
+                return Tally(issue=issue.identity, state=issue.status)
+            name = issue.identity
+        return self.mailroom.status(name)
 
     def proof(self, issue: Issue, to: str) -> Outcome:
         """Send one copy to the editor, outside the ledger; errors in the file do not stop it."""

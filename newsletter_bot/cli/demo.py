@@ -37,12 +37,13 @@ def demo(session: Session, folder: Path) -> None:
             people = _import(bot, folder)
             issue = bot.read(issue_files(folder)[0])
             problems = len(bot.check(issue))
+            before = bot.status(issue.identity).accepted
             tally = bot.send(issue, Run())
             bot.build_archive()
         finally:
             bot.close()
     session.emit({**tally.to_json(), "folder": str(folder), "subscribers": people.to_json()})
-    _show(session, folder, people, tally, problems)
+    _show(session, folder, people, tally, (problems, tally.accepted - before))
 
 
 @contextmanager
@@ -95,11 +96,11 @@ def _import(bot: Bot, folder: Path) -> ImportReport:
 
 
 def _show(
-    session: Session, folder: Path, people: ImportReport, tally: Tally, problems: int
+    session: Session, folder: Path, people: ImportReport, tally: Tally, counts: tuple[int, int]
 ) -> None:
-    session.console.print(
-        f"[bold]{escape(tally.issue)}[/], from a file to {tally.accepted} mailboxes"
-    )
+    problems, sent_now = counts
+    title = f"[bold]{escape(tally.issue)}[/], from a file to {tally.accepted} mailboxes"
+    session.console.print(title)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("Step", "What happened", "Where to look"):
         table.add_column(column)
@@ -112,12 +113,13 @@ def _show(
             "subscribers/sample.csv",
         ),
         ("check", f"{problems} problems", f"issues/{tally.issue}.md"),
-        ("send", f"{tally.accepted} of {tally.planned} accepted", "mail/inbox (a Maildir)"),
+        ("send", f"{sent_now} sent now, {tally.accepted} of {tally.planned} in all", "mail/inbox"),
         ("publish", "pages, Atom, RSS and JSON feeds", "site/index.html"),
     )
     for step, what, where in rows:
         table.add_row(step, what, escape(str(folder / where)))
     session.console.print(table)
     words = "add up" if tally.balanced else "do not add up"
-    session.console.print(f"The numbers {words}. Run it again: nobody gets a second copy.")
+    again = "Run it again: nobody gets a second copy." if sent_now else "Nobody got a second copy."
+    session.console.print(f"The numbers {words}. {again}")
     session.console.print(f"Next: newsletter-bot -C {escape(str(folder))} preview {tally.issue}")

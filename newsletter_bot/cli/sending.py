@@ -83,11 +83,11 @@ def status(session: Session, issue: str | None) -> None:
         session.emit({"issues": [tally.to_json() for tally in tallies]})
         _show_tallies(session, tallies)
         return
-    identity = session.bot.identity(issue)
-    tally = mailroom.status(identity)
+    tally = session.bot.status(issue)
     session.emit(tally.to_json())
     show_tally(session, tally)
-    _show_reasons(session, identity)
+    if mailroom.issue(tally.issue) is not None:
+        _show_reasons(session, tally.issue)
 
 
 @click.command()
@@ -112,7 +112,9 @@ def show_tally(session: Session, tally: Tally) -> None:
     for name in ("planned", "accepted", "deferred", "refused", "skipped", "unknown", "expired"):
         table.add_row(name, f"{getattr(tally, name):,}")
     session.console.print(table)
-    if tally.balanced:
+    if not tally.planned:
+        session.console.print("nothing of it was sent")
+    elif tally.balanced:
         session.console.print("[green]✓[/] the numbers add up")
     else:
         session.console.print(f"[yellow]{tally.remaining:,} still owed[/]")

@@ -13,6 +13,7 @@ from newsletter_bot.delivery import headers
 from newsletter_bot.delivery.encoding import encoded
 from newsletter_bot.delivery.model import Message, Recipient
 from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.rendering.addresses import page_url
 from newsletter_bot.rendering.model import Rendering, Static, filled
 from newsletter_bot.settings import Settings
 from newsletter_bot.subscribers.tokens import TokenSigner
@@ -44,22 +45,25 @@ class Composer:
         link = f"{self._settings.newsletter.url}/u/{unsubscribe}"
         values = {**recipient.values, "unsubscribe_url": link}
         address = headers.wire_address(recipient.address)
-        before, after = self._fixed(recipient.list)
         token = self._signer.bounce_token(recipient.delivery_id)
-        own = headers.block(
+        sender, list_id, list_rest, mime = self._fixed(recipient.list)
+        mailto = f"mailto:unsub+{unsubscribe}@{self.domain}?subject=unsubscribe"
+        block = headers.block
+        content = b"".join(
             (
-                ("To", headers.mailbox(recipient.name, address, "To")),
-                ("Subject", self._subject(values)),
-                ("Message-ID", f"<{self._message_id(recipient)}>"),
-                (
-                    "List-Unsubscribe",
-                    f"<{link}>,\r\n <mailto:unsub+{unsubscribe}@{self.domain}?subject=unsubscribe>",
-                ),
-                ("X-Newsletter-Bot-Ref", token),
+                block([("Date", formatdate(date))]),
+                sender,
+                block([("To", headers.mailbox(recipient.name, address, "To"))]),
+                block([("Subject", self._subject(values))]),
+                block([("Message-ID", f"<{self._message_id(recipient)}>")]),
+                list_id,
+                block([("List-Unsubscribe", f"<{link}>,\r\n <{mailto}>")]),
+                list_rest,
+                block([("X-Newsletter-Bot-Ref", token)]),
+                mime,
+                self._body(values),
             )
         )
-        stamp = f"Date: {formatdate(date)}\r\n".encode()
-        content = b"".join((stamp, before, own, after, self._body(values)))
         return Message(
             delivery_id=recipient.delivery_id,
             sender=f"bounce+{token}@{self.domain}",
@@ -79,27 +83,31 @@ class Composer:
         mac = hmac.digest(self._id_key, str(recipient.subscriber_id).encode(), "sha256")
         return f"{self._rendering.issue.lower()}.{mac[:12].hex()}@{self.domain}"
 
-    def _fixed_headers(self, list_id: str) -> tuple[bytes, bytes]:
+    def _fixed_headers(self, list_id: str) -> tuple[bytes, bytes, bytes, bytes]:
+        """Write the headers that are the same for everybody on a list, in their four places."""
         newsletter = self._settings.newsletter
         name = headers.display_name(self._list_name(list_id), "List-Id")
-        before = [("From", headers.mailbox(self.sender_name, self.sender, "From"))]
+        sender = [("From", headers.mailbox(self.sender_name, self.sender, "From"))]
         if newsletter.reply_to:
-            before.append(("Reply-To", _rewritten(newsletter.reply_to, "Reply-To")))
-        after = [
-            ("List-Id", f"{name} <{list_id}.{self.domain}>"),
+            sender.append(("Reply-To", _rewritten(newsletter.reply_to, "Reply-To")))
+        list_rest = [
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             ("List-Help", f"<{newsletter.url}/>"),
             ("List-Subscribe", f"<{newsletter.url}/>"),
             ("List-Archive", f"<{newsletter.url}/>"),
-            ("Archived-At", f"<{newsletter.url}/archive/{self._rendering.issue}/>"),
+            ("Archived-At", f"<{page_url(self._settings, self._rendering.issue)}>"),
             ("Feedback-ID", self._feedback_id(list_id)),
             ("X-Auto-Response-Suppress", "OOF, AutoReply"),
             ("Precedence", "bulk"),
+        ]
+        mime = [
             ("Content-Language", self._rendering.language),
             ("MIME-Version", "1.0"),
             ("Content-Type", f'multipart/alternative;\r\n boundary="{self._boundary}"'),
         ]
-        return headers.block(before), headers.block(after)
+        groups = (sender, [("List-Id", f"{name} <{list_id}.{self.domain}>")], list_rest, mime)
+        first, second, third, fourth = map(headers.block, groups)
+        return first, second, third, fourth
 
     def _list_name(self, list_id: str) -> str:
         newsletter = self._settings.newsletter.name

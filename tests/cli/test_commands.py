@@ -94,7 +94,7 @@ def test_errors_of_a_check_stop_send_but_not_render(
     result = run("send", "2026-W01", "--yes")
     assert result.code == 1
     assert "missing-image" in result.err
-    assert run("status", "2026-W01").code == 65
+    assert run("status", "2026-W01", json=True).json["planned"] == 0
     assert run("render", "2026-W01", "--out", str(newsletter / "out")).code == 0
     assert "Picture missing: img/none.png" in (newsletter / "out" / "email.html").read_text()
 
@@ -126,7 +126,9 @@ def test_nothing_is_sent_without_an_approval(
         "subject": "Residual learning, and one more for Ada",
     }
     assert not (newsletter / "mail").exists()
-    assert run("status", "2026-W01").code == 65
+    status = run("status", "2026-W01", json=True).json
+    assert (status["state"], status["planned"], status["balanced"]) == ("ready", 0, True)
+    assert "nothing of it was sent" in run("status", "2026-W01").out
 
 
 def test_a_newsletter_without_a_postal_address_is_not_sent(
@@ -167,6 +169,19 @@ def test_an_edit_after_the_plan_does_not_reach_readers(
     run("send", "2026-W01", "--yes")
     path.write_text(path.read_text(encoding="utf-8").replace("two things", "three"), "utf-8")
     assert "edited since it was planned" in run("send", "2026-W01", "--yes").out
+
+
+def test_an_old_issue_that_is_broken_does_not_hold_up_the_mail(
+    run: Run, write_issue: Write, people: Path
+) -> None:
+    path = write_issue()
+    run("send", "2026-W01", "--yes")
+    path.write_text("broken", encoding="utf-8")
+    write_issue(name="2026-W02")
+    result = run("send", "2026-W02", "--yes")
+    assert result.code == 0
+    assert "the archive was not built" in result.out
+    assert run("archive", "build").code == 65
 
 
 def test_proof_sends_one_copy(run: Run, write_issue: Write, newsletter: Path) -> None:

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import re
+from email import message_from_bytes, policy
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter_bot.delivery.composer import Composer, as_proof
+from newsletter_bot.delivery.model import Recipient
+from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
+from newsletter_bot.settings import Settings
+from newsletter_bot.subscribers.tokens import TokenSigner
+
+SECRET = b"0123456789abcdef" * 4
+WHEN = 1_800_000_000
+
+
+def settings(**newsletter: str) -> Settings:
+    table = {
+        "name": "Weekly ML News",
+        "url": "https://news.example.com",
+        "from": "Weekly ML News <news@news.example.com>",
+        "reply_to": "editor@example.com",
+        "postal_address": "here",
+        **newsletter,
+    }
+    return Settings(folder=Path(), newsletter=table)
+
+
+def rendering(words: str = "Hello ") -> Rendering:
+    name = Hole("name", "there", Escape.PLAIN)
+    leave = Hole("unsubscribe_url", "", Escape.LINK)
+    return Rendering(
+        issue="2026-W01",
+        subjects=((Static("News for "), name),),
+        html=(Static(f"<p>{words}"), Hole("name", "there", Escape.HTML), leave, Static("</p>")),
+        text=(Static(words), name, Static("\n.\n.dot\nFrom here\n")),
+        language="en",
+    )
+
+
+def recipient(number: int = 7, **values: Any) -> Recipient:
+    address = values.pop("address", "ada@example.com")
+    name = values.get("name", "Ada")
+    return Recipient(number, number, address, name, "weekly", {"name": name, **values})
+
+
+@pytest.fixture
+def composer() -> Composer:
+    return Composer(rendering(), settings(), SECRET)
+
+
+def test_the_headers_are_the_agreed_ones_in_their_order(composer: Composer) -> None:
+    message = message_from_bytes(composer.compose(recipient(), WHEN).content)
+    assert message.keys() == [
+        "Date",
+        "From",
+        "Reply-To",
+        "To",
+        "Subject",
+        "Message-ID",
+        "List-Id",
+        "List-Unsubscribe",
+        "List-Unsubscribe-Post",
+        "List-Help",
+        "List-Subscribe",
+        "List-Archive",
+        "Archived-At",
+        "Feedback-ID",
+        "X-Auto-Response-Suppress",
+        "Precedence",
+        "X-Newsletter-Bot-Ref",
+        "Content-Language",
+        "MIME-Version",
+        "Content-Type",
+    ]
+    assert message["From"] == "Weekly ML News <news@news.example.com>"
+    assert message["List-Id"] == "Weekly ML News <weekly.news.example.com>"
+    assert message["Archived-At"] == "<https://news.example.com/archive/2026-W01/>"
+    assert int(parsedate_to_datetime(message["Date"]).timestamp()) == WHEN
+    assert re.fullmatch(r"2026-W01:weekly:newsletter:[a-z2-7]{10}", message["Feedback-ID"])
+
+
+def test_the_way_out_is_signed_and_never_encoded(composer: Composer) -> None:
+    content = composer.compose(recipient(), WHEN).content
+    found = re.search(
+        rb"List-Unsubscribe: <https://news\.example\.com/u/([a-z2-7]+)>,\r\n"
+        rb" <mailto:unsub\+([a-z2-7]+)@news\.example\.com\?subject=unsubscribe>\r\n",
+        content,
+    )
+    assert found is not None
+    claim = TokenSigner(SECRET).read_unsubscribe_token(found[1].decode())
+    assert found[1] == found[2]
+    assert claim is not None
+    assert (claim.subscriber_id, claim.matches("weekly")) == (7, True)
+
+
+def test_the_return_path_names_the_delivery(composer: Composer) -> None:
+    message = composer.compose(recipient(41), WHEN)
+    token = message.sender.removeprefix("bounce+").removesuffix("@news.example.com")
+    assert TokenSigner(SECRET).read_bounce_token(token) == 41
+    assert len(message.sender.partition("@")[0]) <= 64
+
+
+def test_a_retry_is_the_same_message_and_another_reader_gets_another(composer: Composer) -> None:
+    first = composer.compose(recipient(1), WHEN)
+    assert composer.compose(recipient(1), WHEN) == first
+    ids = {
+        message_from_bytes(composer.compose(recipient(n), WHEN).content)["Message-ID"]
+        for n in range(5)
+    }
+    assert len(ids) == 5
+
+
+@given(st.text(max_size=400))
+def test_whatever_a_field_holds_the_message_can_be_read(text: str) -> None:
+    composer = Composer(rendering(), settings(), SECRET)
+    shown = "".join(one if one.isprintable() else " " for one in text)
+    message = composer.compose(recipient(name=shown), WHEN).content
+    assert all(len(line) <= 998 for line in message.split(b"\r\n"))
+    assert b"\n" not in message.replace(b"\r\n", b"")
+    assert b"\r" not in message.replace(b"\r\n", b"")
+    parsed = message_from_bytes(message, policy=policy.default)
+    body = parsed.get_body(("plain",))
+    assert body is not None
+    sent = body.get_content().replace("\r\n", "\n")
+    assert sent == f"Hello {shown or 'there'}\n.\n.dot\nFrom here\n\n"
+
+
+def test_parts_come_in_the_order_of_preference_and_in_seven_bits(composer: Composer) -> None:
+    content = composer.compose(recipient(name="Zoë"), WHEN).content
+    assert content.isascii()
+    parsed = message_from_bytes(content)
+    parts = [part for part in parsed.walk() if not part.is_multipart()]
+    assert [part.get_content_type() for part in parts] == ["text/plain", "text/html"]
+    for part in parts:
+        assert part["Content-Transfer-Encoding"] in ("quoted-printable", "base64")
+        assert part.get_content_charset() == "utf-8"
+
+
+def test_a_mostly_cjk_issue_is_sent_as_base64() -> None:
+    composer = Composer(rendering("今週の論文を紹介します。" * 40), settings(), SECRET)
+    parsed = message_from_bytes(composer.compose(recipient(name="明日香"), WHEN).content)
+    text = next(part for part in parsed.walk() if part.get_content_type() == "text/plain")
+    assert text["Content-Transfer-Encoding"] == "base64"
+    body = text.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert "明日香" in body.decode()
+
+
+def test_international_addresses_are_written_as_servers_want_them(composer: Composer) -> None:
+    idn = composer.compose(recipient(address="ada@bücher.example.com"), WHEN)
+    assert idn.recipient == "ada@xn--bcher-kva.example.com"
+    assert not idn.needs_smtputf8
+    utf8 = composer.compose(recipient(address="zoë@example.com"), WHEN)
+    assert utf8.needs_smtputf8
+    assert b"To: Ada <zo\xc3\xab@example.com>\r\n" in utf8.content
+
+
+def test_a_name_of_any_script_is_written_before_the_address(composer: Composer) -> None:
+    for name in ("明日香", 'The "Ada"', "Ada, Countess", "نور"):
+        content = composer.compose(recipient(name=name), WHEN).content
+        parsed = message_from_bytes(content, policy=policy.default)
+        assert parsed["To"].addresses[0].display_name == name
+        assert parsed["To"].addresses[0].addr_spec == "ada@example.com"
+
+
+def test_a_proof_says_so_in_its_subject() -> None:
+    composer = Composer(as_proof(rendering()), settings(), SECRET)
+    parsed = message_from_bytes(composer.compose(recipient(), WHEN).content)
+    assert parsed["Subject"] == "[Proof] News for Ada"
+
+
+def test_a_sender_without_an_address_is_explained() -> None:
+    with pytest.raises(ConfigurationError, match="holds no address"):
+        Composer(rendering(), settings(**{"from": "Just a name"}), SECRET)
