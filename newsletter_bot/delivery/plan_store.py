@@ -185,13 +185,15 @@ def _plan_list(connection: Connection, issue_id: int, name: str, now: int) -> No
 
 
 def _forecast_query(lists: Sequence[str], after: int) -> Select[Any]:
-    active = select(subscriptions.c.subscriber_id).where(
-        subscriptions.c.list.in_(lists), subscriptions.c.state == _ACTIVE
+    active = select(subscriptions.c.list).where(
+        subscriptions.c.list.in_(lists),
+        subscriptions.c.subscriber_id == subscribers.c.id,
+        subscriptions.c.state == _ACTIVE,
     )
     return (
         select(subscribers, _skip_reason().label("reason"))
         .outerjoin(suppressions, _same_suppression())
-        .where(subscribers.c.id.in_(active), subscribers.c.id > after)
+        .where(active.exists(), subscribers.c.id > after)
         .order_by(subscribers.c.id)
         .limit(_PAGE)
     )

@@ -144,8 +144,8 @@ class SubscriberStore:
                     subscriptions.c.consent,
                 )
                 .join(subscriptions, subscriptions.c.subscriber_id == subscribers.c.id)
-                .where(subscriptions.c.list == list_id, subscribers.c.id > after)
-                .order_by(subscribers.c.id)
+                .where(subscriptions.c.list == list_id, subscriptions.c.subscriber_id > after)
+                .order_by(subscriptions.c.subscriber_id)
                 .limit(_PAGE)
             )
             if state is not None:

@@ -250,7 +250,7 @@ def test_rows_left_by_a_process_that_died_become_unknown(office: Callable[..., O
     here = office()
     here.add("ada", "bo")
     row = here.mailroom._plans.plan(rendering(), "Week 1", ["weekly"])
-    due = here.mailroom._store.due(row.id, 0, 1)[0]
+    due = here.mailroom._store.due(row.id, DeliveryState.PLANNED, 0, 1)[0]
     from newsletter_bot.delivery.model import Start
 
     here.mailroom._store.write([Start(due.recipient.delivery_id)])

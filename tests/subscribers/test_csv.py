@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from newsletter_bot.subscribers.store import SubscriberStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SubscriberStore:
-    return SubscriberStore(open_engine("sqlite:///people.db", tmp_path), b"secret" * 8)
+def store(tmp_path: Path) -> Iterator[SubscriberStore]:
+    engine = open_engine("sqlite:///people.db", tmp_path)
+    yield SubscriberStore(engine, b"secret" * 8)
+    engine.dispose()
 
 
 def load(
