@@ -1,151 +1,131 @@
-"""The editor's preview: the issue as mail, page, plain text and checks, anew after every save.
-
-It listens on the loopback address only and changes nothing. The issue's own HTML is shown in
-sandboxed frames under a policy without scripts: a hostile issue cannot reach this page.
-"""
+"""The editor's preview of one issue: a page for this machine alone, live while files are saved."""
 
 from __future__ import annotations
 
 import json
-import mimetypes
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, StreamingResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from newsletter_bot.errors import Severity
 from newsletter_bot.shipped import shipped
-from newsletter_bot.web.look import Look, Viewer
+from newsletter_bot.web.scheme import Scheme, in_scheme
+from newsletter_bot.web.snapshot import Snapshot, Specimen
 from newsletter_bot.web.watch import Watch
 
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
-_OWN_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'"
+_NOTHING = "default-src 'none'; frame-ancestors 'none'; sandbox"
+_PAGE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
 )
-_MAIL_POLICY = "default-src 'none'; img-src 'self' https: http:; style-src 'unsafe-inline'"
-_HEARTBEAT = 10.0  # seconds after which an idle stream says that it lives
-_GMAIL_LIMIT = 102_400  # bytes
+# An issue's HTML is shown without scripts and forms. It keeps its origin, so that our page can
+# make the frame as high as its content; with no scripts inside, nothing can use that.
+_ISSUE = (
+    "default-src 'none'; img-src 'self' data: https: http:; style-src 'unsafe-inline';"
+    " font-src https:; base-uri 'none'; form-action 'none'; frame-ancestors 'self';"
+    " sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+)
+_ASSETS = frozenset({"preview.css", "preview.js", "icon.svg"})
 
 
-def make_app(folder: Path, issue: Path) -> FastAPI:
-    """Make the preview of one issue file of the newsletter in `folder`."""
-    watch = Watch(folder, issue)
-    viewer = Viewer(folder, issue)
+def make_app(folder: Path, issue_path: Path) -> FastAPI:
+    """Return the preview of `issue_path`, an issue file of the newsletter in `folder`.
 
-    @asynccontextmanager
-    async def life(_app: FastAPI):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        watch.start()
-        yield
-        watch.stop()
-
-    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.watch = watch
-    app.middleware("http")(_loopback_only)
-    _add_pages(app, viewer, watch, issue)
+    Nothing is read until a page is asked for. `app.state.watch.stop()` ends open event streams.
+    """
+    app = FastAPI(openapi_url=None)
+    app.state.watch = watch = Watch(folder, issue_path)
+    # A name that some other site points at this machine must not open its pages to that site.
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False
+    )
+    app.add_middleware(_Careful)
+    _add_page(app)
+    _add_issue(app, watch)
     return app
 
 
-def _add_pages(app: FastAPI, viewer: Viewer, watch: Watch, issue: Path) -> None:
-    templates = Environment(
-        loader=FileSystemLoader(shipped("templates/preview")),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-
-    def look() -> Look:
-        return viewer.look(watch.version)
+def _add_page(app: FastAPI) -> None:
+    files = shipped("templates/preview")
 
     @app.get("/")
-    def page() -> HTMLResponse:
-        text = templates.get_template("page.html.j2").render(_page_values(look(), issue))
-        return HTMLResponse(text, headers={"Content-Security-Policy": _OWN_POLICY})
+    def page() -> Response:
+        policy = {"Content-Security-Policy": _PAGE}
+        return FileResponse(files / "index.html", headers=policy)
 
-    @app.get("/state")
-    def state() -> Response:
-        text = templates.get_template("state.html.j2").render(_page_values(look(), issue))
-        return HTMLResponse(text, headers={"Content-Security-Policy": _OWN_POLICY})
+    @app.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        if name not in _ASSETS:
+            raise HTTPException(404)
+        return FileResponse(files / name)
 
-    @app.get("/mail/{scheme}")
-    def mail(scheme: str) -> HTMLResponse:
-        return _framed(look().mail("dark" if scheme == "dark" else "light"))
 
-    @app.get("/issue/")
-    def web() -> HTMLResponse:
-        return HTMLResponse(look().web)
-
-    @app.get("/text")
-    def text() -> PlainTextResponse:
-        return PlainTextResponse(look().text, headers={"Content-Security-Policy": _MAIL_POLICY})
-
-    @app.get("/issue/{name:path}")
-    def picture(name: str) -> Response:
-        return _picture(issue.parent, name)
-
+def _add_issue(app: FastAPI, watch: Watch) -> None:
     @app.get("/events")
-    def events() -> StreamingResponse:
+    def events() -> Response:
         return StreamingResponse(_events(watch), media_type="text/event-stream")
 
-    for name in ("preview.js", "preview.css"):
-        app.get(f"/{name}")(_static(name))
+    @app.get("/issue/mail-{scheme}")
+    def mail(scheme: Scheme) -> Response:
+        return _framed(_specimen(watch).mail, scheme)
+
+    @app.get("/issue/web-{scheme}")
+    def web(scheme: Scheme) -> Response:
+        return _framed(_specimen(watch).web, scheme)
+
+    @app.get("/issue/{place:path}")
+    def picture(place: str) -> Response:
+        # Only what the issue shows has a place here: no path from the address reaches the disk.
+        found = _specimen(watch).pictures.get(place)
+        if found is None or not found.is_file():
+            raise HTTPException(404)
+        return FileResponse(found)
 
 
-def _page_values(look: Look, issue: Path) -> dict[str, object]:
-    errors = [one for one in look.problems if one.severity is Severity.ERROR]
-    return {
-        "look": look,
-        "file": issue.name,
-        "kilobytes": f"{look.size / 1024:.1f}",
-        "limit": f"{_GMAIL_LIMIT // 1024}",
-        "error_count": len(errors),
-        "warning_count": len(look.problems) - len(errors),
-    }
+def _specimen(watch: Watch) -> Specimen:
+    found = watch.snapshot().specimen
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
-def _framed(html: str) -> HTMLResponse:
-    return HTMLResponse(html, headers={"Content-Security-Policy": _MAIL_POLICY})
-
-
-def _picture(folder: Path, name: str) -> Response:
-    path = (folder / name).resolve()
-    inside = path.is_relative_to(folder.resolve())
-    if not inside or path.suffix.lower() not in _PICTURES or not path.is_file():
-        return PlainTextResponse("There is no such picture.", status_code=404)
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": _MAIL_POLICY})
-
-
-def _static(name: str) -> Callable[[], FileResponse]:
-    def serve() -> FileResponse:
-        return FileResponse(shipped("templates/preview") / name)
-
-    return serve
+def _framed(html: str, scheme: Scheme) -> Response:
+    content = in_scheme(html, scheme).encode(errors="replace")
+    return HTMLResponse(content, headers={"Content-Security-Policy": _ISSUE})
 
 
 def _events(watch: Watch) -> Iterator[str]:
-    known = watch.version
-    yield f"data: {json.dumps({'version': known})}\n\n"
-    while not watch.ended:
-        version = watch.wait(known, _HEARTBEAT)
-        if version == known:
-            yield ": still here\n\n"
-        else:
-            known = version
-            yield f"data: {json.dumps({'version': known})}\n\n"
+    """Write server-sent events (HTML Standard section 9.2); a comment when nothing changed."""
+    yield "retry: 500\n\n"
+    for snapshot in watch.changes():
+        yield _event(snapshot) if snapshot else ":\n\n"
 
 
-async def _loopback_only(
-    request: Request, go_on: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Refuse other names for this address: a web page could point its own name here."""
-    host = request.headers.get("host", "")
-    name = host if host.startswith("[") and host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in _LOOPBACK:
-        return PlainTextResponse("This preview answers on the loopback address only.", 421)
-    response = await go_on(request)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+def _event(snapshot: Snapshot) -> str:
+    # ASCII: a stray half of a surrogate pair in a file must not end the stream.
+    return f"data: {json.dumps(snapshot.to_json())}\n\n"
+
+
+class _Careful:
+    """Adds to every answer what keeps it on this machine, in this page, and out of caches."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def careful(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", _NOTHING)
+                headers["Cache-Control"] = "no-store"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, careful)

@@ -1,4 +1,4 @@
-"""Notices that a file an issue is made of was saved."""
+"""The files behind an issue, looked at again and again; a new snapshot when one was saved."""
 
 from __future__ import annotations
 
@@ -6,71 +6,54 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_PAUSE = 0.25  # seconds between two looks
-_WATCHED = frozenset(
-    {".md", ".json", ".toml", ".j2", ".css", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"}
-)
-_SKIPPED = frozenset({"site", "mail", "node_modules"})
+from newsletter_bot.settings import FILE_NAME
+from newsletter_bot.web.snapshot import Snapshot, mark, take
+
+_PAUSE = 0.2  # seconds between two looks
 
 
 class Watch:
-    """A number that grows with every save under a folder; looked at by one thread."""
+    """One issue under an editor's hands; safe to ask from several threads.
 
-    def __init__(self, folder: Path, issue: Path) -> None:
-        self._folder = folder
-        self._issue = issue
-        self._seen = self._look()
-        self._changed = threading.Condition()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self.version = 1
+    Files are looked at when somebody asks: without a page open nothing runs.
+    """
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
+    def __init__(self, folder: Path, path: Path) -> None:
+        self._folder, self._path = folder, path
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._marks: dict[Path, object] = {}
+        self._snapshot = Snapshot(None, (), fresh=False)
+
+    def snapshot(self) -> Snapshot:
+        """Return the issue as its files are now; the same object while nothing shows a change."""
+        with self._lock:
+            # Marked before it is read: what is saved meanwhile is seen at the next look.
+            marks: dict[Path, object] = {path: mark(path) for path in self._watched()}
+            if marks != self._marks:
+                self._marks = marks
+                now = take(self._folder, self._path, self._snapshot.specimen)
+                if now != self._snapshot:
+                    self._snapshot = now
+            return self._snapshot
+
+    def changes(self) -> Iterator[Snapshot | None]:
+        """Yield the snapshot now and after each change, None at every look without one."""
+        shown = None
+        while not self._stopped.is_set():
+            now = self.snapshot()
+            yield None if now is shown else now
+            shown = now
+            self._stopped.wait(_PAUSE)
 
     def stop(self) -> None:
-        """Stop looking, and let everybody who waits go."""
-        self._ended.set()
-        with self._changed:
-            self._changed.notify_all()
+        """Let every `changes` come to its end."""
+        self._stopped.set()
 
-    @property
-    def ended(self) -> bool:
-        """True once `stop` was called."""
-        return self._ended.is_set()
-
-    def wait(self, known: int, seconds: float) -> int:
-        """Return the version once it differs from `known`, or after some seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.version != known or self.ended, seconds)
-            return self.version
-
-    def _run(self) -> None:
-        while not self._ended.wait(_PAUSE):
-            found = self._look()
-            if found != self._seen:
-                self._seen = found
-                with self._changed:
-                    self.version += 1
-                    self._changed.notify_all()
-
-    def _look(self) -> dict[Path, tuple[int, int]]:
-        return dict(self._stamps())
-
-    def _stamps(self) -> Iterator[tuple[Path, tuple[int, int]]]:
-        for path in (*self._files(self._folder), *self._files(self._issue.parent)):
-            try:
-                found = path.stat()
-            except OSError:
-                continue  # removed meanwhile
-            yield path, (found.st_mtime_ns, found.st_size)
-
-    def _files(self, folder: Path) -> Iterator[Path]:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.name.startswith(".") or path.name in _SKIPPED:
-                continue
-            if path.is_dir():
-                yield from self._files(path)
-            elif path.suffix.lower() in _WATCHED:
-                yield path
+    def _watched(self) -> Iterator[Path]:
+        yield self._path
+        yield self._path.with_name(f"{self._path.stem}.cards.json")
+        yield self._folder / FILE_NAME
+        yield from (self._folder / "templates").rglob("*")
+        if self._snapshot.specimen:
+            yield from self._snapshot.specimen.wanted
