@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import assert_never
 
 from newsletter_bot.errors import Problem, Severity
 from newsletter_bot.issues.problems import Rule
-from newsletter_bot.rendering.model import Hole, Pieces, Rendering, filled
+from newsletter_bot.rendering.model import Hole, Only, Pieces, Rendering, Static
 from newsletter_bot.settings import Settings
 
 RULES: dict[str, Rule] = {
@@ -19,7 +21,7 @@ RULES: dict[str, Rule] = {
 }
 _LARGEST = 102_400  # bytes, where Gmail clips (2026-11)
 _LARGE = 92_160
-_LEFTOVER = re.compile(r"\\u\{|zq9[a-z]\d+x[0-9a-f]{4}9qz")
+_LEFTOVER = re.compile(r"zq9[a-z]\d+x[0-9a-f]{4}9qz")
 
 
 def check_rendering(rendering: Rendering, settings: Settings) -> tuple[Problem, ...]:
@@ -34,14 +36,15 @@ def check_rendering(rendering: Rendering, settings: Settings) -> tuple[Problem, 
             add("no-unsubscribe", f"The theme's {name} part has no slot unsubscribe_url.")
     if not settings.newsletter.postal_address.strip():
         add("no-postal-address", "newsletter.toml: set newsletter.postal_address; the law asks it.")
-    html = filled(rendering.html, {})
+    html = "".join(_texts(rendering.html))
     size = len(html.encode())
     if size >= _LARGEST:
         add("mail-too-large", f"The mail has {size:,} bytes; Gmail cuts it at {_LARGEST:,}.")
     elif size > _LARGE:
         add("mail-large", f"The mail has {size:,} bytes; Gmail cuts it at {_LARGEST:,}.")
-    if leftover := _LEFTOVER.search(html):
-        add("leftover", f"{leftover[0]!r} stands in the HTML.")
+    for name, whole in (("HTML", html), ("plain text", "".join(_texts(rendering.text)))):
+        if leftover := _LEFTOVER.search(whole):
+            add("leftover", f"The marker {leftover[0]} stands in the {name} part.")
     for sentence in _not_built(settings):
         add("not-built", sentence)
     return tuple(found)
@@ -49,6 +52,20 @@ def check_rendering(rendering: Rendering, settings: Settings) -> tuple[Problem, 
 
 def _has_slot(pieces: Pieces, name: str) -> bool:
     return any(isinstance(piece, Hole) and piece.name == name for piece in pieces)
+
+
+def _texts(pieces: Pieces) -> Iterator[str]:
+    """Yield what the reader who sees every `only` block gets: the largest mail."""
+    for piece in pieces:
+        match piece:
+            case Static(text):
+                yield text
+            case Hole():
+                yield piece.fallback
+            case Only():
+                yield from _texts(piece.pieces)
+            case _:
+                assert_never(piece)
 
 
 def _not_built(settings: Settings) -> list[str]:

@@ -51,7 +51,8 @@ def _block(element: _Element, link: Callable[[str], str]) -> Iterator[str]:
 
 
 def _list(element: _Element, link: Callable[[str], str]) -> str:
-    start = int(element.get("start") or 1)
+    written = element.get("start") or ""
+    start = int(written) if re.fullmatch(r"[0-9]{1,9}", written) else 1
     lines = []
     for number, item in enumerate(element, start):
         mark = f"{number}. " if _name(element) == "ol" else "- "
@@ -92,7 +93,8 @@ def _paragraph(text: str) -> Iterator[str]:
 
 def _indented(text: str, first: str, rest: str) -> str:
     lines = text.split("\n")
-    return "\n".join((first if n == 0 else rest) + line for n, line in enumerate(lines)).rstrip()
+    marks = [first, *[rest] * (len(lines) - 1)]
+    return "\n".join((mark + line).rstrip() for mark, line in zip(marks, lines, strict=True))
 
 
 def _name(element: _Element) -> str:

@@ -20,6 +20,7 @@ from mjml import mjml2html
 from newsletter_bot.errors import ConfigurationError
 
 _TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)((?:\s+[\w:-]+(?:\s*=\s*"[^"]*")?)*)\s*(/?)>""")
+_TAG_OR_NEARLY = re.compile(_TAG.pattern + r"|</?[A-Za-z][^<>]*>?")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([\w:-]+)\s*=\s*"([^"]*)"')
 _QUOTED = re.compile(r'"[^"]*"')
@@ -27,6 +28,7 @@ _TITLE = re.compile(r"(<mj-title>)(.*?)(?=</mj-title>)", re.DOTALL)
 _UNSAFE = re.compile(r"[^\x20-\x5b\x5d-\x7e]")
 _BARE_ZERO = re.compile(r"(?<![\w.#-])0(?![\w.%])")
 _PADDING = re.compile(r'(\s(?:inner-)?padding=")([^"]*)"')
+_CORRUPTED = re.compile(r"\\u\{[0-9a-f]+\}")
 _DEEPEST = 64
 _EVERYWHERE = {"css-class", "mj-class"}
 
@@ -47,6 +49,12 @@ def to_html(mjml: str, theme: str) -> str:
             f"The theme {theme!r} writes MJML that cannot be read: {_placed(str(error), mjml)}",
             "Mend the theme's templates; docs/themes.md says what they may hold.",
         ) from error
+    for tag in _TAG.finditer(html):
+        if _CORRUPTED.search(tag[3]):
+            raise ConfigurationError(
+                f"mrml corrupted an attribute of the theme {theme!r}: {tag[0][:200]}",
+                "Leave the character out, and report this as a bug.",
+            )
     return html
 
 
@@ -60,30 +68,37 @@ def prepared(mjml: str) -> str:
 
 
 def faults(mjml: str) -> Iterator[str]:
-    """Say what MJML's own rules forbid: unknown elements and attributes, wrong parents, depth."""
+    """Say what MJML's own rules forbid: unknown elements and attributes, wrong parents, depth.
+
+    Attributes are in double quotes: mrml lets a quote inside a single-quoted one break out of it.
+    """
     rules = _rules()
     open_tags: list[str] = []
     text = _COMMENT.sub(lambda one: "\n" * one[0].count("\n"), mjml)
-    for tag in _TAG.finditer(text):
+    for tag in _TAG_OR_NEARLY.finditer(text):
         name, closing = tag[2], tag[1]
-        if closing:
+        if name is None:
+            line = text.count("\n", 0, tag.start()) + 1
+            yield f"line {line}: {tag[0][:60]} is no tag with its attributes in double quotes"
+        elif closing:
             if name in open_tags:
                 del open_tags[len(open_tags) - 1 - open_tags[::-1].index(name) :]
-            continue
-        if name == "mjml" or name.startswith("mj-"):
-            line = text.count("\n", 0, tag.start()) + 1
-            yield from _element_faults(rules, open_tags, tag, line)
-        if not tag[4] and name.lower() not in ("br", "hr", "img", "meta", "link"):
-            open_tags.append(name)
+        else:
+            yield from _element_faults(rules, open_tags, tag)
+            if not tag[4] and name.lower() not in ("br", "hr", "img", "meta", "link"):
+                open_tags.append(name)
         if len(open_tags) > _DEEPEST:
             yield f"elements nested deeper than {_DEEPEST} levels"
             return
 
 
 def _element_faults(
-    rules: dict[str, Any], open_tags: list[str], tag: re.Match[str], line: int
+    rules: dict[str, Any], open_tags: list[str], tag: re.Match[str]
 ) -> Iterator[str]:
     name = tag[2]
+    if name != "mjml" and not name.startswith("mj-"):
+        return
+    line = tag.string.count("\n", 0, tag.start()) + 1
     components, children = rules["components"], rules["dependencies"]
     parent = open_tags[-1] if open_tags else ""
     if parent == "mj-attributes" or name == "mjml":

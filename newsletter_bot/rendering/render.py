@@ -25,6 +25,7 @@ def render(issue: Issue, settings: Settings) -> Rendering:
     html = to_inlined(mjml.to_html(source, theme.name), view, theme)
     text = to_text(view)
     cutter = Cutter((*issue.slots, *view.slots), issue.only_blocks)
+    cutter.check_all_survived(source, html)
     return Rendering(
         issue=issue.identity,
         subjects=tuple(cutter.plain(subject) for subject in issue.subjects),

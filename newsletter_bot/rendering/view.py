@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
+from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.issues.model import Body, Card, Image, Issue, Item, Prose, Slot
 from newsletter_bot.rendering.addresses import image_url, page_url, with_utm
 from newsletter_bot.rendering.prose import Attributes, dressed
 from newsletter_bot.settings import Settings
 
+_ARXIV = re.compile(r"\d{4}\.\d{4,5}(v\d+)?")  # https://info.arxiv.org/help/arxiv_identifier.html
+_SIDES = frozenset({"left", "center", "right"})
 CONTENT_WIDTH = 552  # pixels: a 600 px card with 24 px on both sides
 
 
@@ -43,7 +47,11 @@ class MailView:
         return marker
 
     def word(self, name: str) -> str:
-        """Return one of the theme's own words in the issue's language."""
+        """Return one of the theme's own words; raises ConfigurationError for one it lacks."""
+        if name not in self.words:
+            raise ConfigurationError(
+                f"The theme's strings.toml has no word {name!r}.", "Add it to its table [en]."
+            )
         return self.words[name]
 
     def text(self, value: str) -> Markup:
@@ -80,12 +88,11 @@ class MailView:
         if item.caption is None or item.caption.source_id is None:
             return ""
         source = item.caption.source_id
-        bare = source.replace(".", "").replace("v", "").isdigit() and "." in source
-        return f"arXiv:{source}" if bare else source
+        return f"arXiv:{source}" if _ARXIV.fullmatch(source) else source
 
     def _picture(self, image: Image) -> Markup:
         if image.path is None and not image.is_remote:
-            return Markup('<div class="missing">{}: {}</div>').format(
+            return Markup('<span class="missing">{}: {}</span>').format(
                 self.word("missing_picture"), image.src
             )
         width = min(CONTENT_WIDTH, image.width or CONTENT_WIDTH)
@@ -96,6 +103,8 @@ class MailView:
     def _dress(self, tag: str, attributes: Attributes) -> str | None:
         if tag == "a" and "href" in attributes:
             attributes["href"] = self.url(attributes["href"])
+        if attributes.get("align") in _SIDES:  # a theme's rule for cells would win over `align`
+            attributes["style"] = f"text-align:{attributes['align']}"
         if tag == "img":
             known = {image.src: image for image in self.issue.images}
             source = attributes.get("src", "")

@@ -10,17 +10,23 @@ import pytest
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.rendering.model import filled
+from newsletter_bot.rendering.render import look_at, render, to_mjml
+from newsletter_bot.rendering.theme import Theme
 
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("part", ["html", "txt"])
+@pytest.mark.parametrize("part", ["mjml", "html", "txt"])
 def test_the_small_issue_is_rendered_as_before(
     newsletter: Path, write_issue: Callable[..., Path], part: str
 ) -> None:
     bot = Bot.open(newsletter)
-    rendering = bot.render(bot.read(write_issue()))
-    found = filled(rendering.html if part == "html" else rendering.text, bot.sample_values())
+    issue, theme = bot.read(write_issue()), Theme.of(bot.settings)
+    if part == "mjml":
+        found = to_mjml(look_at(issue, bot.settings, theme), theme)
+    else:
+        rendering = render(issue, bot.settings)
+        found = filled(rendering.html if part == "html" else rendering.text, bot.sample_values())
     golden = HERE / f"small-issue.{part}"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(found, encoding="utf-8")

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import html as lxml_html
+from PIL import Image as Picture
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.issues.model import Caption, Image, Issue, Item, Prose, Section, Status
-from newsletter_bot.rendering import inline, mjml
+from newsletter_bot.rendering import inline
 from newsletter_bot.rendering.model import Escape, Hole, Only, Rendering, escaped, filled
 from newsletter_bot.rendering.render import render
 
@@ -244,7 +244,7 @@ def test_prose_is_readable_as_text(bot: Bot, write_issue: Write) -> None:
 def test_a_missing_picture_has_a_labelled_place(bot: Bot, write_issue: Write) -> None:
     text = "---\nissue: x\n---\n## [I](https://e.com)\n\n![alt](img/none.png)\n\nA ![b](no.png) c\n"
     html = html_of(bot.render(bot.read(write_issue(text, "x"))))
-    assert html.count('<div class="missing"') == 2
+    assert html.count('<span class="missing"') == 2
     assert "Picture missing: img/none.png" in html
     assert "<img" not in html
 
@@ -288,68 +288,19 @@ def test_the_mail_is_well_formed(bot: Bot, write_issue: Write) -> None:
     assert checker.open == []
 
 
-def _own_theme(newsletter: Path, template: str) -> Bot:
-    folder = newsletter / "templates" / "themes" / "mine"
-    folder.mkdir(parents=True)
-    (folder / "issue.mjml.j2").write_text(template, encoding="utf-8")
-    (folder / "inline.css.j2").write_text("", encoding="utf-8")
-    (folder / "strings.toml").write_text(
-        '[en]\nview="v"\nunsubscribe="u"\npicks="p"\nnotes="n"\nwhy="w"\nmissing_picture="m"\n'
-    )
-    toml = newsletter / "newsletter.toml"
-    toml.write_text(toml.read_text().replace('language = "en"', 'language = "en"\ntheme = "mine"'))
-    return Bot.open(newsletter)
+def test_a_list_may_start_anywhere_and_a_wrong_start_is_one(bot: Bot, write_issue: Write) -> None:
+    body = '3. x\n4. y\n\nand\n\n<ol start="-x"><li>z</li></ol>\n'
+    text = f"---\nissue: x\n---\n## S\n\n### [I](https://e.com)\n\n{body}"
+    plain = filled(bot.render(bot.read(write_issue(text, "x"))).text, {})
+    assert "3. x\n4. y" in plain
+    assert "1. z" in plain
 
 
-MINIMAL = (
-    "<mjml><mj-body><mj-section><mj-column><mj-text>{}</mj-text></mj-column></mj-section>"
-    "</mj-body></mjml>"
-)
-
-
-@pytest.mark.parametrize(
-    ("template", "sentence"),
-    [
-        (MINIMAL.format("{{ nothing }}"), "'nothing' is undefined"),
-        (MINIMAL.format("{% if %}"), "issue.mjml.j2:1"),
-        (MINIMAL.replace("mj-column", "mj-colum").format("x"), "<mj-colum> is not an element"),
-        (MINIMAL.replace("<mj-text>", '<mj-text colour="x">').format("x"), "no attribute colour"),
-        (MINIMAL.format("<b><i></b>").replace("</mj-body>", ""), "cannot be read"),
-        (MINIMAL.format("<b>" * 70 + "</b>" * 70), "deeper than 64"),
-        (MINIMAL.format("{{ ''.__class__.__mro__ }}"), "unsafe|undefined"),
-        (MINIMAL.format("{% include '../../secret.key' %}"), "cannot be rendered"),
-    ],
-)
-def test_a_theme_with_a_mistake_is_explained(
-    newsletter: Path, write_issue: Write, template: str, sentence: str
-) -> None:
-    bot = _own_theme(newsletter, template)
-    issue = bot.read(write_issue())
-    with pytest.raises(ConfigurationError, match=sentence) as caught:
-        bot.render(issue)
-    assert caught.value.exit_code == 78
-
-
-def test_a_theme_without_an_unsubscribe_slot_is_an_error(
-    newsletter: Path, write_issue: Write
-) -> None:
-    bot = _own_theme(newsletter, MINIMAL.format("{{ issue.title }}"))
-    rules = {one.rule for one in bot.check(bot.read(write_issue()))}
-    assert "no-unsubscribe" in rules
-
-
-def test_an_unknown_theme_names_the_known_ones(newsletter: Path, write_issue: Write) -> None:
-    toml = newsletter / "newsletter.toml"
-    toml.write_text(toml.read_text().replace('language = "en"', 'language = "en"\ntheme = "none"'))
-    bot = Bot.open(newsletter)
-    issue = bot.read(write_issue())
-    with pytest.raises(ConfigurationError) as caught:
-        bot.render(issue)
-    assert caught.value.next_step == "Known themes: weekly."
-
-
-def test_zero_paddings_get_their_unit_and_attributes_their_references() -> None:
-    assert mjml.prepared('<mj-text padding="0 24px 0">x</mj-text>') == (
-        '<mj-text padding="0px 24px 0px">x</mj-text>'
-    )
-    assert mjml.prepared('<a title="漢\n\\❤">漢</a>') == '<a title="&#28450; &#92;&#10084;">漢</a>'
+def test_a_small_picture_is_not_blown_up(bot: Bot, newsletter: Path, write_issue: Write) -> None:
+    picture = newsletter / "issues" / "small.png"
+    Picture.new("RGB", (120, 80)).save(picture)
+    text = "---\nissue: x\n---\n## [I](https://e.com)\n\n![alt](small.png)\n\nx\n"
+    html = html_of(bot.render(bot.read(write_issue(text, "x"))))
+    (image,) = lxml_html.document_fromstring(html).cssselect("img.picture")
+    assert image.get("width") == "120"
+    assert not re.search(r"(?<!max-)width:100%", str(image.get("style")))
