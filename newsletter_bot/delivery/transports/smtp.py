@@ -133,6 +133,8 @@ class SmtpConnection:
         self._client = client
         self._sock = sock  # smtplib forgets its own after an error
         self._pipelining = client.has_extn("pipelining")
+        encrypted = isinstance(sock, ssl.SSLSocket)  # takes no flags
+        self._more_follows = 0 if encrypted else getattr(socket, "MSG_MORE", 0)
         self._left = _MESSAGES_PER_CONNECTION
         self._finished = 0  # messages that came to an outcome: a 421 after one is normal
         self._aborted = False  # the last transaction was refused midway and must be reset
@@ -168,8 +170,7 @@ class SmtpConnection:
                 before_final(current)
                 self._send_body(current)
                 following = self._pull(messages)
-                if following is not None and self._pipelining and not self._impossible(following):
-                    sent = self._send_early(following)
+                sent = self._send_early(following)
                 outcome = self._final_outcome()
             else:
                 following = self._pull(messages)
@@ -218,10 +219,20 @@ class SmtpConnection:
 
     def _send_body(self, message: Message) -> None:
         stuffed = message.content.replace(b"\r\n.", b"\r\n..")
-        self._send(stuffed + b".\r\n")  # content ends in CRLF; when this raises, no dot has left
+        # Content ends in CRLF; when this raises, no dot has left. The end of it waits in the
+        # kernel for what `_send_early` puts behind it.
+        self._send(stuffed + b".\r\n", self._more_follows)
 
-    def _send_early(self, message: Message) -> bool:
+    def _send_early(self, message: Message | None) -> bool:
+        """Put the next envelope behind the final dot, in the same segment where that is possible.
+
+        Two segments would be answered by two writes, the second of which waits for our delayed
+        acknowledgement (RFC 896, RFC 1122 section 4.2.3.2): 40 ms on Linux.
+        """
         try:
+            if message is None or not self._pipelining or self._impossible(message):
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # lets it go
+                return False
             self._sock.sendall(b"".join(_envelope_commands(message)))
         except OSError:
             return False  # the reply to the message before it may still be there to read
@@ -240,9 +251,9 @@ class SmtpConnection:
         self._send(command)
         return self._reply()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, flags: int = 0) -> None:
         try:
-            self._sock.sendall(data)
+            self._sock.sendall(data, flags)
         except OSError as error:
             raise self._lost(_reason(error)) from error
 
