@@ -16,11 +16,12 @@ from mdit_py_plugins.footnote import footnote_plugin
 from newsletter_bot.issues import links
 from newsletter_bot.issues.model import OnlyBlock
 from newsletter_bot.issues.problems import Problems
-from newsletter_bot.issues.sanitise import is_safe_address, removed_from, sanitised
+from newsletter_bot.issues.sanitise import is_safe_address, nesting, removed_from, sanitised
 from newsletter_bot.issues.slots import Slots, read_conditions, warn_of_braces
 
 DEEPEST = 20  # levels of quotes and lists
 _LEVELS = 4 * DEEPEST  # a list item in a list is two of the parser's levels
+_DEEPEST_HTML = 48  # elements; MJML, with the theme's own around them, gets at most 64
 _ONLY = "container_only"
 _CODE = ("code_inline", "fence", "code_block")
 _QUOTES = re.compile(r"(?: {0,3}>)+")
@@ -61,7 +62,12 @@ class Document:
     def html(self, tokens: Sequence[Token]) -> str:
         """Write tokens as harmless, well-formed HTML."""
         renderer: Any = self.parser.renderer
-        return sanitised(renderer.render(list(tokens), self.parser.options, self.env)).strip()
+        made = sanitised(renderer.render(list(tokens), self.parser.options, self.env)).strip()
+        if nesting(made) > _DEEPEST_HTML:
+            line = next((one.map[0] + 1 for one in tokens if one.map), 1)
+            message = f"HTML nested deeper than {_DEEPEST_HTML} levels."
+            self.problems.add("deep-nesting", line, message)
+        return made
 
     def inline_html(self, tokens: Sequence[Token]) -> str:
         """Write the inside of a heading or paragraph as harmless, well-formed HTML."""

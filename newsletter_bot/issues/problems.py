@@ -27,7 +27,7 @@ RULES: dict[str, Rule] = {
     # found while reading the file
     "too-large": _error("The file, or the number of its items, is over the limit."),
     "not-text": _error("The file is not UTF-8 text, or holds a NUL character."),
-    "deep-nesting": _error("Quotes and lists are nested deeper than 20 levels."),
+    "deep-nesting": _error("Quotes and lists are nested deeper than 20 levels, or HTML than 48."),
     "front-matter": _error("The front matter cannot be read, or a value in it is wrong."),
     "unknown-key": _error("A key of the front matter that we do not know."),
     "no-items": _error("The issue has no items."),

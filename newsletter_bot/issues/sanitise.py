@@ -27,6 +27,7 @@ _FOOTNOTE = re.compile(r"fn(ref)?\d+(:\d+)?")  # the only ids kept: an id could 
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
 _TAG = re.compile(r"""<\s*([A-Za-z][\w:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>?""")
 _WRITTEN_TAG = re.compile(r'<([a-z0-9]+)((?: [a-z]+="[^"]*")*)>')
+_ANY_TAG = re.compile(r"<(/?)[a-z][^<>]*?(/?)>")
 _VOID = {"br", "hr", "img"}
 
 
@@ -52,6 +53,15 @@ def removed_from(html: str) -> Iterator[str]:
             continue
         for attribute in _ATTRIBUTE.finditer(tag[2]):
             yield from _removed_attribute(name, attribute)
+
+
+def nesting(html: str) -> int:
+    """Return how many elements stand inside each other at most, in HTML that `sanitised` wrote."""
+    depth = deepest = 0
+    for tag in _ANY_TAG.finditer(html):
+        depth += -1 if tag[1] else 0 if tag[2] else 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def is_safe_address(url: str) -> bool:

@@ -338,6 +338,12 @@ def test_files_that_are_no_issues_are_refused_quickly(
     assert "deep-nesting" in _refused_quickly(read, path)
 
 
+def test_html_nested_too_deeply_is_refused_with_its_line(parse: Parse) -> None:
+    text = "text\n\n" + "<b>" * 80 + "x" + "</b>" * 80
+    assert problems(parse, text, bare=True)[0][:2] == (8, "deep-nesting")
+    assert prose(parse("<b>" * 20 + "x" + "</b>" * 20, bare=True)).count("<b>") == 20
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(
     read: Callable[[Path], Issue], tmp_path: Path
 ) -> None:
