@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,28 @@ from rich.table import Table
 
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.errors import DataError, UsageError
-from newsletter_bot.subscribers.address import AddressError, parse_address
+from newsletter_bot.subscribers.address import AddressError, has_control, parse_address
+from newsletter_bot.subscribers.csv_columns import CSV_FIELDS
 from newsletter_bot.subscribers.csv_in import ImportOptions, ImportReport, Rejected, import_csv
 from newsletter_bot.subscribers.csv_out import neutral, write_csv
-from newsletter_bot.subscribers.model import PERSONAL_FIELDS, SubscriptionState
-from newsletter_bot.subscribers.store import NewSubscriber, Person
+from newsletter_bot.subscribers.model import (
+    AddOutcome,
+    NewSubscriber,
+    Person,
+    SubscriptionState,
+)
 
 _SHOWN = 10
+_OUTCOMES = {
+    AddOutcome.ADDED: "added",
+    AddOutcome.UPDATED: "updated",
+    AddOutcome.UNCHANGED: "there already",
+    AddOutcome.UNSUBSCRIBED: "[yellow]not added[/], they unsubscribed",
+    AddOutcome.SUPPRESSED: "[yellow]not added[/], the address is suppressed",
+    AddOutcome.PENDING: "not confirmed yet",
+}
 
+_STATES = click.Choice([one.value for one in SubscriptionState])  # of an enum, click reads names
 _list_option = click.option("--list", "list_id", metavar="ID", help="The mailing list.")
 
 
@@ -50,37 +64,43 @@ def import_(
     FILE as FILE.rejected.csv.
     """
     own = session.bot.settings.subscribers.fields
-    options = ImportOptions(_list(session, list_id), own, dict(map(_pair, maps)))
-    allowed = {*PERSONAL_FIELDS, "last_name", *own}
-    if unknown := set(options.mapping.values()) - allowed:
-        raise UsageError(
-            f"--map: there is no field {min(unknown)!r}.",
-            f"Fields: {', '.join(sorted(allowed))}; more in [subscribers] fields.",
-        )
+    # A column's name may hold "=", a field's cannot: the last one divides.
+    mapping = dict(_divided(one.rpartition("=")) for one in maps)
+    options = ImportOptions(_list(session, list_id), own, mapping)
+    _known_fields(options.mapping.values(), {*CSV_FIELDS, *own})
     target = rejected or file.with_name(f"{file.name}.rejected.csv")
+    if target.resolve() == file.resolve():
+        raise UsageError("--rejected names the file that is imported.")
     with _progress(session, file) as advance, _rejections(target) as reject:
         report = import_csv(session.bot.subscribers, file, options, progress=advance, reject=reject)
     session.emit(report.to_json())
     _show_report(session, report, target)
+    if report.read and report.rejections == report.read:
+        raise DataError(
+            f"No row of {file} could be imported.", f"The reasons are told above and in {target}."
+        )
 
 
 @subscribers.command()
 @_list_option
-@click.option("--state", type=click.Choice(list(SubscriptionState)), help="Only in this state.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file; standard output if absent.")
+@click.option("--state", type=_STATES, help="Only in this state.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file; - is standard output.")
 @pass_session
 def export(session: Session, list_id: str | None, state: str | None, out: Path | None) -> None:
-    """Write a list's people as CSV, safe to open in a spreadsheet."""
+    """Write a list's people as CSV, safe to open in a spreadsheet.
+
+    With --state, nobody who is suppressed is among them: `active` is who gets mail.
+    """
     wanted = SubscriptionState(state) if state else None
     people = session.bot.subscribers.export(_list(session, list_id), wanted)
     fields = ("first_name", *session.bot.settings.subscribers.fields)
-    if out is None and session.json:
-        raise UsageError("--json needs --out FILE: standard output holds the JSON document.")
-    if out is None:
-        sys.stdout.reconfigure(newline="")  # type: ignore[union-attr]
+    if out is None or out == Path("-"):
+        if session.json:
+            raise UsageError("--json needs --out FILE: standard output holds the JSON document.")
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
         write_csv(people, fields, sys.stdout)
         return
-    with out.open("w", encoding="utf-8", newline="") as file:
+    with _written(out) as file:
         count = write_csv(people, fields, file)
     session.emit({"exported": count, "path": str(out)})
     session.console.print(f"{count:,} people written to {escape(str(out))}")
@@ -96,23 +116,17 @@ def add(
     session: Session, address: str, name: str, list_id: str | None, fields: tuple[str, ...]
 ) -> None:
     """Add one person to a list."""
-    own = dict(map(_pair, fields))
-    known = {"first_name", *session.bot.settings.subscribers.fields}
-    if unknown := set(own) - known:
-        raise UsageError(
-            f"There is no field {min(unknown)!r}.",
-            f"Fields: {', '.join(sorted(known))}; more in [subscribers] fields.",
-        )
-    for text in (name, *own.values()):
-        if not text.isprintable():
-            raise DataError("A line break or control character in a name or field.")
+    own = dict(_divided(one.partition("=")) for one in fields)
+    _known_fields(own, {"first_name", *session.bot.settings.subscribers.fields})
+    if any(map(has_control, (name, *own.values()))):
+        raise DataError("A line break or control character in a name or field.")
     with _explained():
         person = NewSubscriber(parse_address(address), name, "", own)
     consent = {"source": "added by the operator"}
     chosen = _list(session, list_id)
     outcome = session.bot.subscribers.add([person], chosen, consent)[0]
     session.emit({"address": person.address.text, "list": chosen, "outcome": outcome})
-    session.console.print(f"{escape(person.address.text)}: {outcome} ({escape(chosen)})")
+    session.console.print(f"{escape(person.address.text)}: {_OUTCOMES[outcome]} ({escape(chosen)})")
 
 
 @subscribers.command()
@@ -132,6 +146,8 @@ def show(session: Session, address: str) -> None:
     table = Table(box=None, show_header=False)
     table.add_row("address", escape(person.subscriber.address))
     table.add_row("name", escape(person.subscriber.name))
+    if person.subscriber.language:
+        table.add_row("language", escape(person.subscriber.language))
     for name, value in person.subscriber.fields.items():
         table.add_row(escape(name), escape(value))
     for one in person.subscriptions:
@@ -155,7 +171,7 @@ def unsubscribe(session: Session, address: str, list_id: str | None) -> None:
     with _explained():
         count = session.bot.subscribers.unsubscribe(address, lists)
     session.emit({"address": address, "unsubscribed": count})
-    session.console.print(f"{escape(address)}: {count} subscriptions ended")
+    session.console.print(f"{escape(address)}: {count} subscription{'s' * (count != 1)} ended")
 
 
 @subscribers.command()
@@ -164,6 +180,8 @@ def unsubscribe(session: Session, address: str, list_id: str | None) -> None:
 @pass_session
 def suppress(session: Session, address: str, reason: str) -> None:
     """Never mail an address again, whatever the lists say; it need not be known."""
+    if not reason.strip() or has_control(reason):
+        raise UsageError("--reason: write one line of text.")
     with _explained():
         session.bot.subscribers.suppress(address, reason)
     session.emit({"address": address, "suppressed": reason})
@@ -193,6 +211,9 @@ def stats(session: Session) -> None:
     session.console.print(
         f"{found.subscribers:,} people, {found.suppressed:,} suppressed addresses"
     )
+    if found.domains:
+        most = ", ".join(f"{escape(name)} {count:,}" for name, count in found.domains)
+        session.console.print(f"Most are at {most}")
 
 
 def _list(session: Session, name: str | None) -> str:
@@ -205,11 +226,31 @@ def _list(session: Session, name: str | None) -> str:
     return name
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.rpartition("=")
+def _divided(pair: tuple[str, str, str]) -> tuple[str, str]:
+    name, equals, value = pair
     if not equals or not name:
-        raise UsageError(f"{text!r}: write NAME=VALUE.")
+        raise UsageError(f"{''.join(pair)!r}: write NAME=VALUE.")
     return name, value
+
+
+def _known_fields(names: Iterable[str], known: set[str]) -> None:
+    if unknown := set(names) - known:
+        raise UsageError(
+            f"There is no field {min(unknown)!r}.",
+            f"Fields: {', '.join(sorted(known))}; more in [subscribers] fields.",
+        )
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[str]]:
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", "Name another file."
+        ) from error
+    with file:
+        yield file
 
 
 @contextmanager
@@ -224,24 +265,23 @@ def _explained() -> Iterator[None]:
 def _progress(session: Session, file: Path) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     total = file.stat().st_size if file.is_file() else 0
-    with Progress(*columns, console=session.console, transient=True) as bar:
+    quiet = not session.console.is_terminal
+    with Progress(*columns, console=session.console, transient=True, disable=quiet) as bar:
         task = bar.add_task("importing", total=total)
         yield lambda count: bar.update(task, completed=count)
 
 
 @contextmanager
-def _rejections(path: Path) -> Iterator[Callable[[Rejected], None]]:
-    """Write refused rows as they come; no file when there are none."""
+def _rejections(path: Path) -> Iterator[Callable[[Rejected, Sequence[str]], None]]:
+    """Write refused rows as they come, under the file's own header; no file without any."""
     with ExitStack() as stack:
-        opened: list[IO[str]] = []
+        writers: list[Callable[[Sequence[str]], object]] = []
 
-        def write(row: Rejected) -> None:
-            if not opened:
-                file = path.open("w", encoding="utf-8", newline="")
-                opened.append(stack.enter_context(file))
-                csv.writer(file).writerow(["line", "reason", "row"])
-            cells = [neutral(cell) for cell in row.cells]
-            csv.writer(opened[0]).writerow([row.line, row.reason, *cells])
+        def write(row: Rejected, columns: Sequence[str]) -> None:
+            if not writers:
+                writers.append(csv.writer(stack.enter_context(_written(path))).writerow)
+                writers[0](["line", "reason", *map(neutral, columns)])
+            writers[0]([str(row.line), row.reason, *map(neutral, row.cells)])
 
         yield write
 

@@ -29,17 +29,21 @@ def as_it_was(cell: str) -> str:
 
 
 def write_csv(
-    people: Iterable[tuple[Subscriber, Subscription]], fields: Sequence[str], out: IO[str]
+    people: Iterable[tuple[Subscriber, Subscription, bool]], fields: Sequence[str], out: IO[str]
 ) -> int:
-    """Write a header and one row a person; returns how many rows."""
+    """Write a header and one row a person; returns how many rows.
+
+    The third of each tuple tells whether the person is suppressed, which then is the state
+    written. A row whose state does not ask for mail subscribes nobody when it is imported.
+    """
     writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180 section 2
     own = [name for name in fields if name not in ("name", "language")]
     writer.writerow(["email", "name", "language", "list", "state", "since", *own])
     count = 0
-    for person, subscription in people:
+    for person, subscription, suppressed in people:
         since = datetime.fromtimestamp(subscription.changed_at, UTC).isoformat()
         cells = [person.address, person.name, person.language, subscription.list]
-        cells += [subscription.state.value, since]
+        cells += ["suppressed" if suppressed else subscription.state.value, since]
         cells += [person.fields.get(name, "") for name in own]
         writer.writerow([neutral(cell) for cell in cells])
         count += 1

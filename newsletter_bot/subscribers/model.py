@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from newsletter_bot.subscribers.address import Address
 
 # The slots every newsletter has without declaring them; [subscribers] fields adds its own.
 PERSONAL_FIELDS = ("email", "name", "first_name", "language")
@@ -53,3 +55,44 @@ class Subscription:
     state: SubscriptionState
     changed_at: int
     consent: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Everything known about one person."""
+
+    subscriber: Subscriber
+    added_at: int
+    subscriptions: tuple[Subscription, ...]
+    suppression: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many people there are, by list and state, and the domains most of them are at."""
+
+    subscribers: int
+    suppressed: int
+    lists: Mapping[str, Mapping[str, int]]
+    domains: Sequence[tuple[str, int]]
+
+
+class AddOutcome(StrEnum):
+    """What became of an address that was to be added."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    UNSUBSCRIBED = "unsubscribed"  # left before: never revived by an import
+    SUPPRESSED = "suppressed"  # must not be mailed
+    PENDING = "pending"  # never confirmed: an import confirms nobody
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubscriber:
+    """A person to add, already checked; empty texts leave what is known as it is."""
+
+    address: Address
+    name: str = ""
+    language: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ from newsletter_bot.rendering.render import look_at, to_mjml, to_pieces
 from newsletter_bot.rendering.text import to_text
 from newsletter_bot.rendering.theme import Theme
 from newsletter_bot.subscribers.address import parse_address
-from newsletter_bot.subscribers.store import NewSubscriber
+from newsletter_bot.subscribers.model import NewSubscriber
 
 _REPEATS = 20
 

@@ -202,7 +202,7 @@ def test_import_gives_the_numbers_scripts_read(run: Run, people: Path) -> None:
     rejected = people.with_name("people.csv.rejected.csv")
     with rejected.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["line", "reason", "row"]
+    assert rows[0] == ["line", "reason", "email", "name", "plan"]
     assert rows[1][0] == "4"
     assert rows[1][2:] == ["bad", "No", ""]
 

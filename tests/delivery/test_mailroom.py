@@ -18,7 +18,8 @@ from newsletter_bot.rendering.model import Escape, Hole, Only, Rendering, Static
 from newsletter_bot.settings import Settings
 from newsletter_bot.storage.lock import exclusive
 from newsletter_bot.subscribers.address import parse_address
-from newsletter_bot.subscribers.store import NewSubscriber, SubscriberStore
+from newsletter_bot.subscribers.model import NewSubscriber
+from newsletter_bot.subscribers.store import SubscriberStore
 
 SECRET = b"0123456789abcdef" * 4
 CONSENT = {"source": "test"}

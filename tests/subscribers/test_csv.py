@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -89,6 +89,7 @@ def test_bad_rows_are_listed_with_line_and_reason_and_good_ones_taken(
         b"nul@example.com,a\x00b\n"
         b"many@example.com,a,b,c\n"
         b"huge@example.com," + b"x" * 2_000_000 + b"\n"
+        b"wide@example.com," + b"x" * 10_001 + b"\n"
         b'=cmd|" /C calc"!A0,evil\n'
         b"\n"
         b"zoe@example.com,Zo\xc3\xab\n"
@@ -100,11 +101,12 @@ def test_bad_rows_are_listed_with_line_and_reason_and_good_ones_taken(
         (6, "not UTF-8"),
         (7, "a NUL character"),
         (8, "4 cells, but the header names 2"),
-        (9, "a cell of more than 10,000 characters"),
-        (10, report.rejected[6].reason.partition(":")[0]),
+        (9, "a row of more than 1,000,000 characters"),
+        (10, "a cell of more than 10,000 characters"),
+        (11, report.rejected[7].reason.partition(":")[0]),
     ]
     assert "@" in report.rejected[0].reason
-    assert (report.read, report.added) == (9, 2)
+    assert (report.read, report.added) == (10, 2)
     assert name_of(store, "zoe@example.com") == "Zoë"
 
 
@@ -130,12 +132,60 @@ def test_files_of_which_nothing_can_be_read_are_explained(
         import_csv(store, tmp_path / "none.csv", ImportOptions("weekly"))
 
 
-def test_a_quote_that_is_never_closed_is_named_by_its_line(
+def test_a_quote_that_is_never_closed_is_one_refused_row_that_says_what_was_lost(
     store: SubscriberStore, tmp_path: Path
 ) -> None:
     rows = "".join(f"r{n}@example.com,{'x' * 50}\n" for n in range(100_000))
-    with pytest.raises(DataError, match="line 2 is never closed"):
-        load(store, tmp_path, f'email,name\n"open@example.com,x\n{rows}')
+    report = load(store, tmp_path, f'email,name\nada@example.com,A\n"open@example.com,x\n{rows}')
+    assert (report.read, report.added) == (2, 1)
+    (refused,) = report.rejected
+    assert (refused.line, refused.reason) == (
+        3,
+        "a quote is never closed: lines 3 to 100003 were not read",
+    )
+
+
+def test_addresses_in_the_first_column_are_no_header(
+    store: SubscriberStore, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"no header, but a row: 'ada@example\.com', 'Ada'"):
+        load(store, tmp_path, "ada@example.com,Ada\nbo@example.com,Bo\n")
+
+
+def test_a_file_with_two_rows_for_one_address_changes_nothing_when_imported_again(
+    store: SubscriberStore, tmp_path: Path
+) -> None:
+    text = "email,name\nada@example.com,A\nADA@example.com,B\n"
+    assert load(store, tmp_path, text).added == 1
+    for _ in range(2):
+        again = load(store, tmp_path, text)
+        assert (again.added, again.updated) == (0, 0)
+        assert name_of(store, "ada@example.com") == "B"
+
+
+@pytest.mark.parametrize("state", ["unsubscribed", "suppressed", "pending", "Unsubscribed"])
+def test_a_row_that_says_not_to_be_mailed_adds_nobody(
+    store: SubscriberStore, tmp_path: Path, state: str
+) -> None:
+    report = load(store, tmp_path, f"email,state\nada@example.com,{state}\nbo@example.com,CA\n")
+    assert (report.added, report.skips) == (1, {state.lower(): 1})
+    assert store.find("ada@example.com") is None
+
+
+def test_an_export_brought_to_a_new_database_revives_nobody(
+    store: SubscriberStore, tmp_path: Path
+) -> None:
+    load(store, tmp_path, "email\nada@example.com\ngone@example.com\nshut@example.com\n")
+    store.unsubscribe("gone@example.com")
+    store.suppress("shut@example.com", "complained")
+    out = io.StringIO(newline="")
+    write_csv(store.export("weekly"), (), out)
+    engine = open_engine("sqlite:///fresh.db", tmp_path)
+    fresh = SubscriberStore(engine, b"secret" * 8)
+    report = load(fresh, tmp_path, out.getvalue())
+    assert (report.added, report.skips) == (1, {"unsubscribed": 1, "suppressed": 1})
+    assert [person.address for person, *_ in fresh.export("weekly")] == ["ada@example.com"]
+    engine.dispose()
 
 
 def test_template_syntax_and_formulas_are_just_text(store: SubscriberStore, tmp_path: Path) -> None:
@@ -180,8 +230,14 @@ def test_memory_does_not_grow_with_the_file(store: SubscriberStore, tmp_path: Pa
 def test_refused_rows_are_told_as_they_come(store: SubscriberStore, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("email\nbad\nada@example.com\n", encoding="utf-8")
-    told: list[Rejected] = []
+    told: list[tuple[Rejected, Sequence[str]]] = []
     seen: list[int] = []
-    import_csv(store, path, ImportOptions("weekly"), progress=seen.append, reject=told.append)
-    assert [one.cells for one in told] == [("bad",)]
+    import_csv(
+        store,
+        path,
+        ImportOptions("weekly"),
+        progress=seen.append,
+        reject=lambda row, columns: told.append((row, columns)),
+    )
+    assert [(row.cells, columns) for row, columns in told] == [(("bad",), ["email"])]
     assert seen == [path.stat().st_size]

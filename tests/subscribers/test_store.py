@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 
 from newsletter_bot.subscribers.address import AddressError, parse_address
-from newsletter_bot.subscribers.model import SubscriptionState
-from newsletter_bot.subscribers.store import AddOutcome, NewSubscriber, SubscriberStore
+from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber, SubscriptionState
+from newsletter_bot.subscribers.store import SubscriberStore
 
 CONSENT = {"source": "test"}
 
@@ -41,6 +41,37 @@ def test_two_rows_of_one_batch_are_one_person(store: SubscriberStore) -> None:
     person = store.find("a@example.com")
     assert person is not None
     assert (person.subscriber.name, person.subscriber.fields) == ("B", {"plan": "x"})
+
+
+def test_rows_that_disagree_about_a_known_person_settle_on_the_last(
+    store: SubscriberStore,
+) -> None:
+    rows = [new("a@example.com", "A", plan="x"), new("a@example.com", "B")]
+    add(store, *rows)
+    assert add(store, *rows) == [AddOutcome.UNCHANGED] * 2
+    changed = [new("a@example.com", "C"), new("a@example.com", plan="y")]
+    assert add(store, *changed) == [AddOutcome.UPDATED, AddOutcome.UNCHANGED]
+    person = store.find("a@example.com")
+    assert person is not None
+    assert (person.subscriber.name, person.subscriber.fields) == ("C", {"plan": "y"})
+
+
+def test_somebody_is_unsubscribed_by_the_id_that_tokens_carry(store: SubscriberStore) -> None:
+    add(store, new("a@example.com"), new("b@example.com"))
+    person = store.find("b@example.com")
+    assert person is not None
+    assert store.unsubscribe(person.subscriber.id, ["monthly"]) == 0
+    assert store.unsubscribe(person.subscriber.id, ["weekly"]) == 1
+    assert store.stats().lists == {"weekly": {"active": 1, "unsubscribed": 1}}
+
+
+def test_an_export_of_the_active_holds_nobody_suppressed(store: SubscriberStore) -> None:
+    add(store, new("a@example.com"), new("b@example.com"))
+    store.suppress("b@example.com", "complained")
+    everybody = [(person.address, shut) for person, _, shut in store.export("weekly")]
+    assert everybody == [("a@example.com", False), ("b@example.com", True)]
+    mailed = store.export("weekly", SubscriptionState.ACTIVE)
+    assert [person.address for person, *_ in mailed] == ["a@example.com"]
 
 
 def test_nobody_who_left_is_brought_back(store: SubscriberStore) -> None:
@@ -81,10 +112,10 @@ def test_a_list_is_exported_in_order_and_by_state(
     monkeypatch.setattr("newsletter_bot.subscribers.store._PAGE", 7)
     add(store, *(new(f"r{n:02}@example.com") for n in range(20)))
     store.unsubscribe("r03@example.com")
-    people = [person.address for person, _ in store.export("weekly")]
+    people = [person.address for person, *_ in store.export("weekly")]
     assert people == [f"r{n:02}@example.com" for n in range(20)]
     left = list(store.export("weekly", SubscriptionState.UNSUBSCRIBED))
-    assert [person.address for person, _ in left] == ["r03@example.com"]
+    assert [person.address for person, *_ in left] == ["r03@example.com"]
 
 
 def test_people_are_counted_by_list_state_and_domain(store: SubscriberStore) -> None:
