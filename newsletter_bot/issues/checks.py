@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from newsletter_bot.errors import Problem
 from newsletter_bot.issues import links
 from newsletter_bot.issues.model import Card, Image, Issue, Item
 from newsletter_bot.issues.problems import RULES, Problems, Rule
+from newsletter_bot.issues.slots import holds_slot, in_words
 
 __all__ = ["RULES", "Rule", "check_issue"]
 
@@ -26,15 +28,17 @@ def check_issue(issue: Issue) -> tuple[Problem, ...]:
     problems = Problems(list(issue.problems))
     for check in _CHECKS:
         check(issue, problems)
+    problems.reword(lambda message: in_words(message, issue.slots))
     return problems.all()
 
 
 def _check_pictures(issue: Issue, problems: Problems) -> None:
     for image in issue.images:
+        name = unquote(image.src)
         if not image.alt.strip():
-            problems.add("no-alt", image.line, f"{image.src or 'A picture'} has no description.")
+            problems.add("no-alt", image.line, f"{name or 'A picture'} has no description.")
         if image.src.lower().partition("?")[0].endswith(_RARE_FORMATS):
-            problems.add("image-format", image.line, f"{image.src}: use PNG, JPEG or GIF.")
+            problems.add("image-format", image.line, f"{name}: use PNG, JPEG or GIF.")
         if not image.is_remote:
             _check_file(image, problems)
         elif reason := links.fault(image.src):
@@ -42,26 +46,29 @@ def _check_pictures(issue: Issue, problems: Problems) -> None:
 
 
 def _check_file(image: Image, problems: Problems) -> None:
+    name = unquote(image.src)
     if image.path is None:
-        problems.add("missing-image", image.line, f"{image.src} is not there, or is no picture.")
+        problems.add("missing-image", image.line, f"{name} is not there, or is no picture.")
         return
     size = image.path.stat().st_size
     if size > _LARGEST_PICTURE:
-        problems.add("image-too-large", image.line, f"{image.src} has {size // 1000} KB.")
+        problems.add("image-too-large", image.line, f"{name} has {size // 1000} KB.")
     if image.width and image.width > _WIDEST_PICTURE:
-        problems.add("image-too-wide", image.line, f"{image.src} is {image.width} pixels wide.")
+        problems.add("image-too-wide", image.line, f"{name} is {image.width} pixels wide.")
 
 
 def _check_links(issue: Issue, problems: Problems) -> None:
     for link in issue.links:
         _check_address(link.url, link.line, problems)
-        shown = link.text if "://" in link.text else ""
-        if shown and links.host_of(shown) != links.host_of(link.url):
-            message = f"The text says {shown} but the link leads to {link.url}."
+        shown = links.shown_host(link.text)
+        if shown and shown != links.host_of(link.url):
+            message = f"The text says {link.text} but the link leads to {link.url}."
             problems.add("link-text-mismatch", link.line, message)
 
 
 def _check_address(url: str, line: int, problems: Problems) -> None:
+    if holds_slot(url.partition("/")[0]):
+        return  # where {{ unsubscribe_url }} leads is known for a reader only
     if reason := links.fault(url):
         problems.add("malformed-url", line, f"{url}: {reason}.")
         return
@@ -84,9 +91,8 @@ def _check_items(issue: Issue, problems: Problems) -> None:
 def _check_source(item: Item, problems: Problems) -> None:
     if item.caption is None or item.caption.source_id is None or item.url is None:
         return
-    written = item.caption.source_id.casefold().removeprefix("arxiv:").removeprefix("doi:").strip()
     linked = links.source_id(item.url)
-    if linked is not None and linked.casefold() != written:
+    if linked is not None and links.same_paper(item.caption.source_id, linked) is False:
         message = f"The caption says {item.caption.source_id} but the link is to {linked}."
         problems.add("id-mismatch", item.caption.line, message)
 
@@ -95,7 +101,7 @@ def _check_twins(issue: Issue, problems: Problems) -> None:
     captions: dict[tuple[str | None, str], int] = {}
     urls: dict[str, int] = {}
     for item in issue.items:
-        if item.caption is not None:
+        if item.caption is not None and item.caption.source_id is not None:
             key = (item.caption.source_id, item.caption.title.casefold())
             first = captions.setdefault(key, item.caption.line)
             if first != item.caption.line:
@@ -119,12 +125,14 @@ def _check_cards(issue: Issue, problems: Problems) -> None:
 
 def _check_inbox_line(issue: Issue, problems: Problems) -> None:
     line = issue.lines.get("preheader", issue.lines.get("title", 1))
-    if len(issue.preheader) not in _PREHEADER:
-        message = f"The preheader has {len(issue.preheader)} characters; 40 to 140 are shown."
+    shown = len(_as_shown(issue.preheader, issue))
+    if shown not in _PREHEADER:
+        message = f"The preheader has {shown} characters; 40 to 140 are shown."
         problems.add("preheader-length", line, message)
     line = issue.lines.get("subject", issue.lines.get("subjects", 1))
     for subject in issue.subjects:
-        cells = _cells(_as_shown(subject, issue))
+        subject = _as_shown(subject, issue)  # noqa: PLW2901
+        cells = _cells(subject)
         if cells > _SUBJECT_CELLS:
             message = f"The subject is {cells} cells wide; about {_SUBJECT_CELLS} are shown."
             problems.add("subject-length", line, message)

@@ -20,10 +20,10 @@ def issue_files(folder: Path) -> list[Path]:
 def find_issue(folder: Path, name: str) -> Path:
     """Return the file of the issue called `name`; raises DataError with the nearest names."""
     beside = folder / "issues" / f"{name}.md"
-    if "/" not in name and beside.is_file():
+    if "/" not in name and _is_file(beside):
         return beside
     for path in (Path(name), folder / name):
-        if path.is_file():
+        if _is_file(path):
             return path
     files = issue_files(folder)
     for path in files:
@@ -32,6 +32,13 @@ def find_issue(folder: Path, name: str) -> Path:
     near = difflib.get_close_matches(name, [path.stem for path in files], n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else "Make it with `newsletter-bot new`."
     raise DataError(f"There is no issue {name!r} in {folder / 'issues'}.", hint)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long for this machine, or no name at all
+        return False
 
 
 def _identity(path: Path) -> str:

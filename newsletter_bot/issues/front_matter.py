@@ -30,8 +30,12 @@ KEYS = (
     "language",
     "date",
 )
-_FREE_TEXT = ("title", "subject", "preheader")  # where a # may well be meant
-_IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FREE_TEXT = ("title", "subject", "subjects", "preheader")  # where a # may well be meant
+IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_IDENTITY_RULE = "letters, digits, dots, hyphens and underscores, 64 at most."
+_LONGEST = 20_000  # characters: the readers of YAML and TOML are slow
+_ODD_BREAK = re.compile(r"[\x85\u2028\u2029]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FENCE = {"---": "---", "+++": "+++"}
 
@@ -67,16 +71,47 @@ def split(text: str, problems: Problems) -> tuple[dict[str, Value], str]:
     line numbers stay true.
     """
     lines = text.split("\n")
-    fence = _FENCE.get(lines[0].rstrip()) if lines else None
+    fence = _FENCE.get(lines[0].rstrip())
     if fence is None:
+        _look_for_late_fence(lines, problems)
         return {}, text
     closing = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == fence), None)
     if closing is None:
         problems.add("front-matter", 1, f"The front matter is not closed: no second {fence} line.")
         return {}, text
     source = "\n".join(lines[1:closing])
+    if len(source) > _LONGEST:
+        message = f"The front matter has {len(source):,} characters; {_LONGEST:,} are the most."
+        problems.add("front-matter", 1, message)
+        source = ""
+    source = _without_odd_breaks(source, problems)
     read = _read_yaml if fence == "---" else _read_toml
     return read(source, problems), "\n" * (closing + 1) + "\n".join(lines[closing + 1 :])
+
+
+def _look_for_late_fence(lines: list[str], problems: Problems) -> None:
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    below = lines[first + 1] if first + 1 < len(lines) else ""
+    if lines[first].rstrip() in _FENCE and re.match(rf"({'|'.join(KEYS)})\s*[:=]", below):
+        message = "Front matter begins on the first line of a file: take away what is above it."
+        problems.add("front-matter", first + 1, message)
+
+
+def _without_odd_breaks(source: str, problems: Problems) -> str:
+    # YAML takes these for line ends and would miscount every later line.
+    for line, text in enumerate(source.split("\n"), 2):
+        if odd := _ODD_BREAK.search(text):
+            message = f"A line break that no editor shows (U+{ord(odd[0]):04X})."
+            problems.add("front-matter", line, message)
+    return _ODD_BREAK.sub(" ", source)
+
+
+def identity(text: str, problems: Problems) -> str:
+    """Check an identity that is the file's name."""
+    if not IDENTITY.fullmatch(text):
+        message = f"The file's name is no identity: {_IDENTITY_RULE} Or write `issue: …`."
+        problems.add("front-matter", 1, message)
+    return text
 
 
 def read(values: dict[str, Value], list_ids: frozenset[str], problems: Problems) -> FrontMatter:
@@ -89,12 +124,15 @@ def read(values: dict[str, Value], list_ids: frozenset[str], problems: Problems)
             problems.add("unknown-key", value.line, f"Unknown key {key!r}. {hint}")
         elif _is_clean(key, value, problems):
             _set(found, key, value, problems)
+    if "subject" in values and "subjects" in values:
+        line = max(values["subject"].line, values["subjects"].line)
+        problems.add("front-matter", line, "Write `subject` or `subjects`, not both.")
     for name in found.lists:
         if name not in list_ids:
             known = ", ".join(sorted(list_ids))
             line = found.lines["lists"]
             problems.add("front-matter", line, f"There is no list {name!r}. Known lists: {known}.")
-    if not found.lists:
+    if not found.lists and (values or not problems.errors):  # else they may well be written
         found.lists = _usual_lists(list_ids, problems)
     return found
 
@@ -102,10 +140,10 @@ def read(values: dict[str, Value], list_ids: frozenset[str], problems: Problems)
 def _set(found: FrontMatter, key: str, value: Value, problems: Problems) -> None:
     many = (value.text,) if isinstance(value.text, str) else value.text
     if key in ("lists", "tags"):
-        setattr(found, key, tuple(one for one in many if one))
+        setattr(found, key, tuple(dict.fromkeys(one for one in many if one)))
         return
     if key == "subjects":
-        found.subjects = many
+        found.subjects = tuple(one for one in many if one.strip())
         return
     if not isinstance(value.text, str):
         problems.add("front-matter", value.line, f"{key}: one text is needed, not a list.")
@@ -115,13 +153,12 @@ def _set(found: FrontMatter, key: str, value: Value, problems: Problems) -> None
 
 def _set_text(found: FrontMatter, key: str, text: str, line: int, problems: Problems) -> None:
     match key:
-        case "issue" if not _IDENTITY.fullmatch(text):
-            message = "issue: letters, digits, dots, hyphens and underscores, 64 at most."
-            problems.add("front-matter", line, message)
+        case "issue" if not IDENTITY.fullmatch(text):
+            problems.add("front-matter", line, f"issue: {_IDENTITY_RULE}")
         case "issue":
             found.identity = text
         case "subject":
-            found.subjects = (text,)
+            found.subjects = (text,) if text.strip() else ()
         case "status" if text not in list(Status):
             problems.add("front-matter", line, f"status: {text!r} is neither draft nor ready.")
         case "status":
@@ -154,7 +191,7 @@ def _usual_lists(list_ids: frozenset[str], problems: Problems) -> tuple[str, ...
 
 def _is_clean(key: str, value: Value, problems: Problems) -> bool:
     texts = (value.text,) if isinstance(value.text, str) else value.text
-    if any(re.search(r"[\x00-\x08\x0a-\x1f\x7f\u2028\u2029]", text) for text in texts):
+    if any(_UNPRINTABLE.search(text) for text in texts):
         problems.add("front-matter", value.line, f"{key}: a line break or control character.")
         return False
     return True
@@ -170,6 +207,10 @@ def _read_yaml(source: str, problems: Problems) -> dict[str, Value]:
         mark = error.problem_mark
         line = mark.line + 2 if mark else 1
         problems.add("front-matter", line, f"Not valid YAML: {error.problem}. Quote the value?")
+        return {}
+    except yaml.reader.ReaderError as error:
+        line = source.count("\n", 0, error.position) + 2
+        problems.add("front-matter", line, "A control character that YAML does not allow.")
         return {}
     except (yaml.YAMLError, RecursionError) as error:
         problems.add("front-matter", 1, f"Not valid YAML: {str(error).splitlines()[0]}.")
@@ -197,6 +238,8 @@ def _yaml_values(
                 _warn_of_comment(name, value, lines, problems)
                 yield name, Value(value.value, line)
             case yaml.SequenceNode() if all(isinstance(n, yaml.ScalarNode) for n in value.value):
+                for one in value.value:
+                    _warn_of_comment(name, one, lines, problems)
                 yield name, Value(tuple(str(n.value) for n in value.value), line)
             case _:
                 problems.add("front-matter", line, f"{name}: a text or a list of texts is needed.")
@@ -207,6 +250,8 @@ def _warn_of_comment(
 ) -> None:
     if node.style is not None or name not in _FREE_TEXT:
         return
+    if node.end_mark.line >= len(lines):  # an empty value at the end
+        return
     rest = lines[node.end_mark.line][node.end_mark.column :]
     if rest.lstrip().startswith("#"):
         message = f"{name}: everything from {rest.strip()[:20]!r} on is a YAML comment; quote it."
@@ -215,10 +260,12 @@ def _warn_of_comment(
 
 def _read_toml(source: str, problems: Problems) -> dict[str, Value]:
     try:
-        data: dict[str, Any] = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
+        data: dict[str, Any] = tomllib.loads(source, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) + 1 if found else 1
+        if "at end of document" in str(error):
+            line = source.count("\n") + 2
         problems.add("front-matter", line, f"Not valid TOML: {error}.")
         return {}
     lines = source.split("\n")
@@ -226,10 +273,12 @@ def _read_toml(source: str, problems: Problems) -> dict[str, Value]:
     for name, value in data.items():
         start = rf"\s*[\"']?{re.escape(name)}[\"']?\s*="
         line = next((n for n, text in enumerate(lines, 2) if re.match(start, text)), 1)
-        if isinstance(value, dict):
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(one, dict | list) for one in texts):
             problems.add("front-matter", line, f"{name}: a text or a list of texts is needed.")
-        elif isinstance(value, list):
-            values[name] = Value(tuple(str(one) for one in value), line)
         else:
-            values[name] = Value(str(value), line)
+            written = tuple(
+                str(one).lower() if isinstance(one, bool) else str(one) for one in texts
+            )
+            values[name] = Value(written if isinstance(value, list) else written[0], line)
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import idna
 
@@ -14,7 +14,10 @@ SHORTENERS = frozenset(
 _ARXIV = re.compile(
     r"(?:abs|pdf|html|e-print)/(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?(?:\.pdf)?/?"
 )
-_BAD_CHARACTER = re.compile(r"[\s\"'<>\\^`{|}]|[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})|%27|%22")
+_ARXIV_ID = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v\d+)?")
+_DOI = re.compile(r"10\.\d+/\S+")
+_BAD_CHARACTER = re.compile(r"[\s\"<>\\^`{|}]|[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})")
+_STRAY_QUOTE = re.compile(r"['\u2018\u2019\u201c\u201d]$|%E2%80%9[89CD]$|(?:%27|%22)$")
 _HOST = re.compile(r"([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9-]{2,63}|\[.+\]")
 
 
@@ -50,6 +53,8 @@ def fault(url: str) -> str:
         return "the address is empty"
     if bad := _BAD_CHARACTER.search(url):
         return f"the address holds {bad[0]!r}"
+    if stray := _STRAY_QUOTE.search(url):
+        return f"the address ends with {unquote(stray[0])!r}"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -68,14 +73,31 @@ def fault(url: str) -> str:
 
 def source_id(url: str) -> str | None:
     """Return the paper's id that an address names: arXiv's number or a DOI."""
+    host = host_of(url)
+    if not host:
+        return None
     parts = urlsplit(url)
-    host = (parts.hostname or "").removeprefix("www.")
     if host.endswith("arxiv.org"):
         match = _ARXIV.fullmatch(parts.path.lstrip("/"))
         return match[1] if match else None
     if host in ("doi.org", "dx.doi.org"):
         return parts.path.lstrip("/").lower() or None
     return None
+
+
+def same_paper(written: str, linked: str) -> bool | None:
+    """Tell whether two ids name one paper; None when the first is no id of the second's kind."""
+    written = re.sub(r"^(arxiv:|doi:|https://(dx\.)?doi\.org/)\s*", "", written.strip().lower())
+    for kind in (_ARXIV_ID, _DOI):
+        if kind.fullmatch(written) and kind.fullmatch(linked.lower()):
+            return re.sub(r"v\d+$", "", written) == linked.lower()
+    return None
+
+
+def shown_host(text: str) -> str:
+    """Return the host of the address that a link's text shows; empty when it shows none."""
+    shown = re.search(r"https?://[^\s<>()]+", text)
+    return host_of(in_ascii(shown[0])) if shown else ""
 
 
 def host_of(url: str) -> str:

@@ -5,26 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.token import Token
 from mdit_py_cjk_friendly import cjk_friendly
 from mdit_py_plugins.container import container_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from newsletter_bot.issues import links
+from newsletter_bot.issues.limits import DEEPEST, refuse_long
 from newsletter_bot.issues.model import OnlyBlock
+from newsletter_bot.issues.places import keep_places, lines_down, lines_down_after
 from newsletter_bot.issues.problems import Problems
-from newsletter_bot.issues.sanitise import is_safe_address, nesting, removed_from, sanitised
+from newsletter_bot.issues.sanitise import (
+    is_balanced,
+    is_safe_address,
+    nesting,
+    never_closed,
+    removed_from,
+    sanitised,
+    tags_in,
+)
 from newsletter_bot.issues.slots import Slots, read_conditions, warn_of_braces
 
-DEEPEST = 20  # levels of quotes and lists
 _LEVELS = 4 * DEEPEST  # a list item in a list is two of the parser's levels
 _DEEPEST_HTML = 48  # elements; MJML, with the theme's own around them, gets at most 64
 _ONLY = "container_only"
 _CODE = ("code_inline", "fence", "code_block")
-_QUOTES = re.compile(r"(?: {0,3}>)+")
+_TELLING = {"%22": '"', "%5C": "\\", "%60": "`"}  # encoded away, they would hide a slip of the pen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +67,57 @@ class Document:
     only_blocks: list[OnlyBlock] = field(default_factory=list)
     images: list[tuple[str, str, int]] = field(default_factory=list)  # src, alt, line
     links: list[tuple[str, str, int]] = field(default_factory=list)  # url, text, line
+    complete: bool = False  # false when something was too deep or too long to go on
     env: dict[str, Any] = field(default_factory=dict)
     parser: MarkdownIt = field(default_factory=MarkdownIt)
 
     def html(self, tokens: Sequence[Token]) -> str:
         """Write tokens as harmless, well-formed HTML."""
-        renderer: Any = self.parser.renderer
-        made = sanitised(renderer.render(list(tokens), self.parser.options, self.env)).strip()
+        made = self._html(tokens)
         if nesting(made) > _DEEPEST_HTML:
-            line = next((one.map[0] + 1 for one in tokens if one.map), 1)
-            message = f"HTML nested deeper than {_DEEPEST_HTML} levels."
-            self.problems.add("deep-nesting", line, message)
+            blocks = list(_top_level(tokens))
+            deep = (one for one in blocks if nesting(self._html(one.tokens)) > _DEEPEST_HTML)
+            self._refuse_depth(next(deep, blocks[0]).line)
+        self._look_at_edges(tokens, made)
         return made
 
-    def inline_html(self, tokens: Sequence[Token]) -> str:
-        """Write the inside of a heading or paragraph as harmless, well-formed HTML."""
+    def inline_html(self, tokens: Sequence[Token], line: int) -> str:
+        """Write the inside of a heading on `line` as harmless, well-formed HTML."""
         renderer: Any = self.parser.renderer
-        return sanitised(renderer.renderInline(list(tokens), self.parser.options, self.env)).strip()
+        made = sanitised(renderer.renderInline(list(tokens), self.parser.options, self.env)).strip()
+        if nesting(made) > _DEEPEST_HTML:
+            self._refuse_depth(line)
+        return made
 
+    def _html(self, tokens: Sequence[Token]) -> str:
+        renderer: Any = self.parser.renderer
+        return sanitised(renderer.render(list(tokens), self.parser.options, self.env)).strip()
 
-def too_deep(text: str) -> int | None:
-    """Return the first line whose quotes are nested too deeply, before any parser sees it."""
-    for number, line in enumerate(text.split("\n"), 1):
-        match = _QUOTES.match(line)
-        if match and match[0].count(">") > DEEPEST:
-            return number
-    return None
+    def _refuse_depth(self, line: int) -> None:
+        message = f"HTML nested deeper than {_DEEPEST_HTML} levels."
+        self.problems.add("deep-nesting", line, message)
+
+    def _look_at_edges(self, tokens: Sequence[Token], made: str) -> None:
+        """A block shown to some must not take half an element, or its own end, with it."""
+        for token in tokens:
+            if token.type == f"{_ONLY}_open" and token.meta:
+                _, begin, rest = made.partition(token.meta["marker"])
+                inside, end, _ = rest.partition(token.meta["end"])
+                if not begin or not end or not is_balanced(inside):
+                    line = (token.map or [0])[0] + 1
+                    message = "HTML that begins in an `only` block must end in it."
+                    self.problems.add("only-block", line, message)
 
 
 def parse(text: str, slots: Slots, problems: Problems) -> Document:
     """Parse Markdown whose slots were replaced by markers."""
     document = Document(problems, slots, parser=_parser())
+    refuse = partial(refuse_long, problems=problems)
+    document.parser.core.ruler.before("inline", "too_long", refuse)
     tokens = document.parser.parse(text, document.env)
     lines = text.split("\n")
+    if any(one.rule in ("too-large", "deep-nesting") for one in problems.found):
+        return document
     for token in tokens:
         if token.level >= _LEVELS and token.map:
             problems.add("deep-nesting", token.map[0] + 1, f"Nested deeper than {DEEPEST} levels.")
@@ -100,6 +129,7 @@ def parse(text: str, slots: Slots, problems: Problems) -> Document:
         else:
             document.blocks.append(block)
     _mark_only_blocks(document, tokens, lines)
+    document.complete = True
     return document
 
 
@@ -123,6 +153,8 @@ def _parser() -> MarkdownIt:
     parser.use(container_plugin, "only", validate=_is_only)
     # Unsafe addresses are taken out, and reported, by us; left alone they would print as text.
     parser.validateLink = _any_link  # type: ignore[method-assign]
+    parser.normalizeLink = _normalised  # type: ignore[method-assign]
+    keep_places(parser)
     for end in ("open", "close"):
         parser.add_render_rule(f"{_ONLY}_{end}", _marker_text)
     return parser
@@ -133,8 +165,16 @@ def _any_link(url: str) -> bool:
     return True
 
 
-def _is_only(parameters: str, _markup: str) -> bool:
-    return parameters.split()[:1] == ["only"]
+def _normalised(url: str) -> str:
+    made = normalizeLink(url)
+    for encoded, written in _TELLING.items():
+        if written in url:
+            made = made.replace(encoded, written)
+    return made
+
+
+def _is_only(parameters: str, markup: str) -> bool:
+    return parameters.split()[:1] == ["only"] and len(markup) <= DEEPEST
 
 
 def _marker_text(_self: Any, tokens: Sequence[Token], index: int, _o: Any, _env: Any) -> str:
@@ -153,18 +193,37 @@ def _top_level(tokens: Sequence[Token]) -> Iterator[Block]:
 
 def _look_through(document: Document, tokens: Sequence[Token]) -> None:
     line = 1
+    noted: dict[int, int] = {}  # where the note written within a paragraph stands
     for token in tokens:
         if token.map:
             line = token.map[0] + 1
+        elif token.type == "footnote_open":
+            line = noted.get(token.meta["id"], line)
         _look_at(document, token, line)
         if token.type == "inline":
-            at = line
-            for index, child in enumerate(token.children or []):
-                if child.type in ("softbreak", "hardbreak"):
-                    at += 1
-                _look_at(document, child, at)
-                if child.type == "link_open":
-                    _note_link(document, token.children or [], index, at)
+            _look_through_inline(document, token.children or [], line, noted)
+
+
+def _look_through_inline(
+    document: Document, tokens: list[Token], line: int, noted: dict[int, int]
+) -> None:
+    down = 0
+    for index, token in enumerate(tokens):
+        down = lines_down(token, down)
+        _look_at(document, token, line + down)
+        if token.type == "link_open":
+            _note_link(document, tokens, index, line + down)
+        elif token.type == "footnote_ref":
+            noted.setdefault(token.meta["id"], line + down)
+        down = lines_down_after(token, down)
+    written = "".join(one.content for one in tokens if one.type == "html_inline")
+    _refuse_unclosed(document, written, line)
+
+
+def _refuse_unclosed(document: Document, html: str, line: int) -> None:
+    if opened := never_closed(html):
+        message = f"{opened} is never closed and would hide everything after it."
+        document.problems.add("unclosed-html", line, message)
 
 
 def _look_at(document: Document, token: Token, line: int) -> None:
@@ -172,10 +231,7 @@ def _look_at(document: Document, token: Token, line: int) -> None:
         token.content = document.slots.as_written(token.content)
         token.info = document.slots.as_written(token.info)
     elif token.type in ("html_block", "html_inline"):
-        for what in dict.fromkeys(removed_from(token.content)):
-            document.problems.add("removed-html", line, f"{what} is not allowed and was removed.")
-        for found in re.finditer(r"<img\b[^>]*?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", token.content):
-            document.images.append((found[1], "", line))
+        _look_at_html(document, token, line)
     elif token.type == "text":
         warn_of_braces(token.content, line, document.problems)
     elif token.type == "image":
@@ -186,6 +242,20 @@ def _look_at(document: Document, token: Token, line: int) -> None:
             token.attrs["align"] = style.partition(":")[2]
 
 
+def _look_at_html(document: Document, token: Token, line: int) -> None:
+    if token.type == "html_block":
+        _refuse_unclosed(document, token.content, line)
+    for tag in tags_in(token.content):
+        at = line + tag.lines_down
+        for what in removed_from(tag):
+            document.problems.add("removed-html", at, f"{what} is not allowed and was removed.")
+        source, url = tag.attributes.get("src", ""), tag.attributes.get("href", "")
+        if tag.name == "img" and source and is_safe_address(source):
+            document.images.append((source, tag.attributes.get("alt", ""), at))
+        if tag.name == "a" and url and is_safe_address(url) and not url.startswith("#"):
+            document.links.append((url, "", at))
+
+
 def _note_image(document: Document, token: Token, line: int) -> None:
     source = str(token.attrs.get("src", ""))
     alt = plain_text(token.children or [])
@@ -193,6 +263,7 @@ def _note_image(document: Document, token: Token, line: int) -> None:
         document.problems.add("removed-html", line, f"A picture from {source[:30]!r} was removed.")
         token.attrs["src"] = ""
         return
+    token.meta["line"] = line
     document.images.append((source, alt, line))
 
 
@@ -206,15 +277,10 @@ def _note_link(document: Document, tokens: Sequence[Token], index: int, line: in
         document.problems.add("removed-html", line, f"The link to {url[:30]!r} was removed.")
         token.attrs.pop("href", None)
     if not url.startswith("#"):
-        written = links.in_ascii(_undo_percent(url))
+        written = links.in_ascii(url)
         document.links.append((written, plain_text(tokens[index:closing]), line))
         if "href" in token.attrs:
             token.attrs["href"] = written
-
-
-def _undo_percent(url: str) -> str:
-    # The parser percent-encodes a stray quote or blank; the check should see what was written.
-    return url.replace("%22", '"').replace("%5C", "\\").replace("%60", "`")
 
 
 def _mark_only_blocks(document: Document, tokens: Sequence[Token], lines: list[str]) -> None:
@@ -225,11 +291,12 @@ def _mark_only_blocks(document: Document, tokens: Sequence[Token], lines: list[s
             if opened:
                 document.problems.add("only-block", line, "An `only` block inside another.")
             _open_only(document, token, line)
-            if token.map and not _is_closed(lines, token.map[1], token.markup):
-                document.problems.add(
-                    "only-block", line, "`::: only` is not closed by a `:::` line."
-                )
             opened.append(token)
+            if token.map and not _is_closed(lines, token):
+                message = "`::: only` is not closed by a `:::` line."
+                document.problems.add("only-block", line, message)
+                token.meta = {}
+                return  # all that follows would seem to stand in it
         elif token.type == f"{_ONLY}_close" and opened:
             token.meta = {"marker": opened.pop().meta["end"]}
         elif token.type == "heading_open" and opened:
@@ -238,7 +305,7 @@ def _mark_only_blocks(document: Document, tokens: Sequence[Token], lines: list[s
 
 
 def _open_only(document: Document, token: Token, line: int) -> None:
-    words = token.info.strip().removeprefix("only")
+    words = document.slots.as_written(token.info.strip().removeprefix("only"))
     slots = document.slots
     conditions = read_conditions(words, line, slots.known_fields, document.problems)
     begin, end = slots.marker("b"), slots.marker("e")
@@ -246,8 +313,12 @@ def _open_only(document: Document, token: Token, line: int) -> None:
     document.only_blocks.append(OnlyBlock(conditions, begin, end, line))
 
 
-def _is_closed(lines: list[str], at: int, markup: str) -> bool:
-    return any(
-        line.strip().startswith(markup) and not line.strip().strip(":")
-        for line in lines[max(at - 1, 0) : at + 1]
+def _is_closed(lines: list[str], token: Token) -> bool:
+    begin, end = token.map or (0, 0)
+    if end >= len(lines):
+        return False
+    # In a quote the marks of the quote stand before the colons.
+    quotes = lines[begin].partition(":")[0].count(">")
+    return bool(re.fullmatch(rf"[\s>]*:{{{len(token.markup)},}}\s*", lines[end])) and (
+        lines[end].count(">") == quotes
     )

@@ -6,19 +6,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from newsletter_bot.errors import DataError, IssueFileError
-from newsletter_bot.issues import front_matter, links, markdown
+from newsletter_bot.issues import front_matter, limits, links, markdown
 from newsletter_bot.issues.front_matter import FrontMatter
 from newsletter_bot.issues.model import Card, Image, Issue, Link, Prose
 from newsletter_bot.issues.problems import Problems
-from newsletter_bot.issues.slots import Slots
+from newsletter_bot.issues.slots import Slots, warn_of_braces
 from newsletter_bot.issues.structure import Structure, structure
 
-LARGEST_FILE = 2_000_000  # bytes
+LARGEST_FILE = 250_000  # bytes
+MOST_LINES = 10_000
 MOST_ITEMS = 1000
 
 
@@ -70,21 +72,23 @@ def parse_issue(
     problems = Problems()
     values, rest = front_matter.split(text, problems)
     front = front_matter.read(values, list_ids, problems)
-    deep = markdown.too_deep(rest)
-    if deep is not None:
-        problems.add("deep-nesting", deep, f"Quotes nested deeper than {markdown.DEEPEST} levels.")
-        raise IssueFileError(path, problems.all())
+    if not front.identity and "issue" not in front.lines:
+        front.identity = front_matter.identity(path.stem, problems)
+    _refuse_unreadable(rest, path, problems)
     slots = Slots.of(text, known_fields)
     document = markdown.parse(slots.mark(rest), slots, problems)
     images = _images(document.images, path, problems)
-    found = structure(document, {image.src: image for image in images}, _cards(path, problems))
+    by_place = {(image.src, image.line): image for image in images}
+    found = structure(document, by_place, _cards(path, problems))
     issue = _issue(front, found, path, language, text)
-    issue = _with_marked_subjects(issue, front, slots)
+    issue = _with_marked_slots(issue, front, slots, problems)
     if document.footnotes:
         html = document.html(document.footnotes).partition("<ol>")
         issue = replace(issue, footnotes=Prose("".join(html[1:]), 1))
-    _count_items(issue, problems)
+    if document.complete:
+        _count_items(issue, problems)
     kept = slots.kept(problems)
+    problems.reword(slots.shown)
     if problems.errors:
         raise IssueFileError(path, problems.all())
     return replace(
@@ -97,13 +101,29 @@ def parse_issue(
     )
 
 
+def _refuse_unreadable(text: str, path: Path, problems: Problems) -> None:
+    """Raise for what the parser would not get through in time, before it begins."""
+    limits.refuse_unprintable(text, problems)
+    if (count := text.count("\n")) >= MOST_LINES:
+        message = f"{count + 1:,} lines; an issue file holds {MOST_LINES:,} at most."
+        problems.add("too-large", MOST_LINES, message)
+    elif (deep := limits.too_deep(text)) is not None:
+        problems.add("deep-nesting", deep, f"Quotes nested deeper than {limits.DEEPEST} levels.")
+    elif (crowded := limits.too_many_definitions(text)) is not None:
+        message = "Too many lines like `[name]: address`, or too many in one place."
+        problems.add("too-large", crowded, message)
+    else:
+        return
+    raise IssueFileError(path, problems.all())
+
+
 def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text: str) -> Issue:
     title = front.title or found.title or front.identity or path.stem
     return Issue(
         identity=front.identity or path.stem,
         path=path,
         title=title,
-        subjects=front.subjects or (title,),
+        subjects=(),
         preheader=front.preheader,
         lists=front.lists,
         status=front.status,
@@ -118,13 +138,23 @@ def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text
     )
 
 
-def _with_marked_subjects(issue: Issue, front: FrontMatter, slots: Slots) -> Issue:
-    line = front.lines.get("subject", front.lines.get("subjects", 1))
+def _with_marked_slots(issue: Issue, front: FrontMatter, slots: Slots, problems: Problems) -> Issue:
+    """Let a subject and preheader greet a reader; a title is the same for all."""
+
+    def marked(text: str, *keys: str) -> str:
+        line = next((front.lines[key] for key in keys if key in front.lines), 1)
+        made = slots.mark(text, line)
+        if front.lines.keys() & {*keys}:
+            warn_of_braces(made, line, problems)
+        return made
+
+    title = marked(issue.title, "title")
+    subjects = tuple(marked(one, "subject", "subjects") for one in front.subjects)
     return replace(
         issue,
-        title=slots.as_written(issue.title),
-        subjects=tuple(slots.mark(subject, line) for subject in issue.subjects),
-        preheader=slots.mark(issue.preheader, front.lines.get("preheader", 1)),
+        title=slots.with_fallbacks(title),
+        subjects=subjects or (title,),
+        preheader=marked(issue.preheader, "preheader"),
     )
 
 
@@ -138,23 +168,39 @@ def _count_items(issue: Issue, problems: Problems) -> None:
 
 
 def _images(found: list[tuple[str, str, int]], path: Path, problems: Problems) -> tuple[Image, ...]:
-    return tuple(_image(src, alt, line, path.parent, problems) for src, alt, line in found)
+    sizes: dict[Path, tuple[int, int] | None] = {}
+    return tuple(_image(Image(*one), path.parent, sizes, problems) for one in found)
 
 
-def _image(src: str, alt: str, line: int, folder: Path, problems: Problems) -> Image:
-    image = Image(src, alt, line)
+def _image(
+    image: Image, folder: Path, sizes: dict[Path, tuple[int, int] | None], problems: Problems
+) -> Image:
+    src = image.src
     if image.is_remote or not src:
         return image
-    place = (folder / src).resolve()
-    if not place.is_relative_to(folder.resolve()):
-        problems.add("image-outside", line, f"{src} is outside the issue's folder.")
+    try:
+        place = (folder / unquote(src)).resolve()  # the parser writes a blank as %20
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a NUL
         return image
+    if not place.is_relative_to(folder.resolve()):
+        problems.add("image-outside", image.line, f"{src} is outside the issue's folder.")
+        return image
+    if place not in sizes:
+        sizes[place] = _size(place)
+    size = sizes[place]
+    return image if size is None else replace(image, path=place, width=size[0], height=size[1])
+
+
+def _size(place: Path) -> tuple[int, int] | None:
     try:
         with Picture.open(place) as picture:
-            width, height = picture.size
+            return picture.size
     except (OSError, UnidentifiedImageError, ValueError, Picture.DecompressionBombError):
-        return image
-    return replace(image, path=place, width=width, height=height)
+        return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not limits.UNPRINTABLE.search(value)
 
 
 def _cards(path: Path, problems: Problems) -> dict[str, Card]:
@@ -168,7 +214,7 @@ def _cards(path: Path, problems: Problems) -> dict[str, Card]:
         return {}
     cards = {}
     for url, value in data.items() if isinstance(data, dict) else [("", None)]:
-        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        if not isinstance(value, dict) or not all(_is_text(one) for one in value.values()):
             problems.add("cards-file", 1, f"{beside.name}: {url!r} needs texts by name.")
             continue
         known = {name: value.get(name, "") for name in ("title", "description", "image")}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from newsletter_bot.errors import Problem, Severity
 
@@ -25,8 +26,8 @@ def _warning(sentence: str) -> Rule:
 
 RULES: dict[str, Rule] = {
     # found while reading the file
-    "too-large": _error("The file, or the number of its items, is over the limit."),
-    "not-text": _error("The file is not UTF-8 text, or holds a NUL character."),
+    "too-large": _error("The file, a paragraph, or the number of items is over the limit."),
+    "not-text": _error("The file is not UTF-8 text, or holds a control character."),
     "deep-nesting": _error("Quotes and lists are nested deeper than 20 levels, or HTML than 48."),
     "front-matter": _error("The front matter cannot be read, or a value in it is wrong."),
     "unknown-key": _error("A key of the front matter that we do not know."),
@@ -38,6 +39,7 @@ RULES: dict[str, Rule] = {
     "cut-comment": _warning("YAML drops everything after ` #`; quote the value."),
     "not-a-slot": _warning("Double braces that are no slot are printed as written."),
     "unknown-field": _warning("An `only` block asks for a field that no subscriber has."),
+    "unclosed-html": _error("HTML that is never closed and hides everything after it."),
     "removed-html": _warning("HTML that is not allowed in mail was removed."),
     # found in what the file says
     "missing-image": _error("A picture's file does not exist or is no picture."),
@@ -70,6 +72,10 @@ class Problems:
     def add(self, rule: str, line: int, message: str) -> None:
         """Note a problem under one of `RULES`."""
         self.found.append(Problem(line, rule, RULES[rule].severity, message))
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Change what every message says."""
+        self.found = [replace(one, message=change(one.message)) for one in self.found]
 
     @property
     def errors(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import unescape
 
 import nh3
@@ -29,6 +30,9 @@ _TAG = re.compile(r"""<\s*([A-Za-z][\w:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>?""")
 _WRITTEN_TAG = re.compile(r'<([a-z0-9]+)((?: [a-z]+="[^"]*")*)>')
 _ANY_TAG = re.compile(r"<(/?)[a-z][^<>]*?(/?)>")
 _VOID = {"br", "hr", "img"}
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_HIDING = re.compile(r"<!--|<\?|<!\[cdata\[|<(script|style)\b")
+_HIDING_ENDS = {"<!--": "-->", "<?": "?>", "<![cdata[": "]]>"}
 
 
 def sanitised(html: str) -> str:
@@ -41,18 +45,63 @@ def sanitised(html: str) -> str:
         url_schemes=_SCHEMES,
         link_rel=None,
     )
-    return _WRITTEN_TAG.sub(_closed, cleaned).replace("&nbsp;", "&#160;")
+    return _WRITTEN_TAG.sub(_closed, cleaned).replace("&nbsp;", "&#160;").replace("\f", " ")
 
 
-def removed_from(html: str) -> Iterator[str]:
-    """Say what sanitising takes out of HTML, in the editor's words: `<script>`, `onerror=`."""
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """An opening tag as an editor wrote it, and how many lines below the text's first it is."""
+
+    name: str
+    attributes: dict[str, str]
+    lines_down: int
+
+
+def tags_in(html: str) -> Iterator[Tag]:
+    """Find the opening tags of HTML that are not commented out."""
+    html = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), html)
+    lines = counted = 0
     for tag in _TAG.finditer(html):
-        name = tag[1].lower()
-        if name not in TAGS:
-            yield f"<{name}>"
-            continue
-        for attribute in _ATTRIBUTE.finditer(tag[2]):
-            yield from _removed_attribute(name, attribute)
+        lines += html.count("\n", counted, tag.start())
+        counted = tag.start()
+        attributes = {
+            one[1].lower(): unescape((one[2] or "").strip("\"'"))
+            for one in _ATTRIBUTE.finditer(tag[2])
+        }
+        yield Tag(tag[1].lower(), attributes, lines)
+
+
+def removed_from(tag: Tag) -> Iterator[str]:
+    """Say what sanitising takes out of a tag, in the editor's words: `<script>`, `onerror=`."""
+    if tag.name not in TAGS:
+        yield f"<{tag.name}>"
+        return
+    for name, value in tag.attributes.items():
+        if name not in _ATTRIBUTES.get(tag.name, set()) | _ATTRIBUTES["*"]:
+            yield f"{name}="
+        elif name in ("href", "src") and not is_safe_address(value):
+            yield f"{value.partition(':')[0].strip().lower()}: link"
+
+
+def never_closed(html: str) -> str:
+    """Return what is opened in HTML and hides all that follows, because nothing closes it."""
+    lowered, at = html.lower(), 0
+    while opening := _HIDING.search(lowered, at):
+        end = f"</{opening[1]}" if opening[1] else _HIDING_ENDS[opening[0]]
+        at = lowered.find(end, opening.end())
+        if at < 0:
+            return opening[0] + ">" * bool(opening[1])
+    return ""
+
+
+def is_balanced(html: str) -> bool:
+    """Tell whether each element of a part of what `sanitised` wrote begins and ends in it."""
+    depth = 0
+    for tag in _ANY_TAG.finditer(html):
+        depth += -1 if tag[1] else 0 if tag[2] else 1
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def nesting(html: str) -> int:
@@ -68,15 +117,6 @@ def is_safe_address(url: str) -> bool:
     """Tell whether a link may stay: http, https, mailto, or relative."""
     scheme = re.match(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*)[\x00-\x20]*:", unescape(url))
     return scheme is None or scheme[1].lower() in _SCHEMES
-
-
-def _removed_attribute(tag: str, attribute: re.Match[str]) -> Iterator[str]:
-    name = attribute[1].lower()
-    value = (attribute[2] or "").strip("\"'")
-    if name not in _ATTRIBUTES.get(tag, set()) | _ATTRIBUTES["*"]:
-        yield f"{name}="
-    elif name in ("href", "src") and not is_safe_address(value):
-        yield f"{value.partition(':')[0].strip().lower()}: link"
 
 
 def _keep_attribute(_tag: str, name: str, value: str) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from newsletter_bot.issues.model import Condition, Slot
 from newsletter_bot.issues.problems import Problems
 
-_SLOT = re.compile(r"\{\{[ \t]*([a-z][a-z0-9_]*)[ \t]*(?:\|[ \t]*([^{}\n]*?)[ \t]*)?\}\}")
-_BRACES = re.compile(r"\{\{[^{}\n]*\}\}")
-_CONDITION = re.compile(r"([a-z][a-z0-9_]*)(!?=)([^\s=]+)")
+_SLOT = re.compile(r"(?<!\\)\{\{[ \t]*([a-z][a-z0-9_]*)[ \t]*(?:\|[ \t]*([^{}\n]*?)[ \t]*)?\}\}")
+_BRACES = re.compile(r"\{\{(?:[^{}\n]*\}\})?")
+_CONDITION = re.compile(r"([a-z][a-z0-9_]*)(!?=)([^\s=,]+(?:,[^\s=,]+)*)")
+_MARKER = re.compile(r"zq9[a-z]\d+x[0-9a-f]{4}9qz")
 
 
 @dataclass
@@ -40,10 +42,13 @@ class Slots:
 
     def mark(self, text: str, first_line: int = 1) -> str:
         """Replace each slot in a text that begins on `first_line` by a marker."""
+        line, counted = first_line, 0
 
         def replace(match: re.Match[str]) -> str:
+            nonlocal line, counted
             made = self.marker("s")
-            line = first_line + text.count("\n", 0, match.start())
+            line += text.count("\n", counted, match.start())
+            counted = match.start()
             self.found[made] = Slot(match[1], match[2] or "", made, line)
             self.written[made] = match[0]
             return made
@@ -52,27 +57,48 @@ class Slots:
 
     def as_written(self, text: str) -> str:
         """Put back what stood in the file: code is printed, not filled."""
-        for marker, slot_text in self.written.items():
-            if marker in text:
-                self.dropped.add(marker)
-                text = text.replace(marker, slot_text)
-        return text
+        self.dropped.update(_MARKER.findall(text))
+        return self.shown(text)
+
+    def shown(self, text: str) -> str:
+        """Return a text as its editor wrote it, for a message: the slots stay slots."""
+        return _MARKER.sub(lambda found: self.written.get(found[0], found[0]), text)
+
+    def with_fallbacks(self, text: str) -> str:
+        """Return a text as somebody reads it of whom nothing is known."""
+        return _MARKER.sub(
+            lambda found: self.found[found[0]].fallback if found[0] in self.found else found[0],
+            text,
+        )
 
     def kept(self, problems: Problems) -> tuple[Slot, ...]:
         """Return the slots outside code, noting those whose field nobody has."""
         kept = tuple(slot for marker, slot in self.found.items() if marker not in self.dropped)
+        known = ", ".join(sorted(self.known_fields))
         for slot in kept:
             if slot.name not in self.known_fields:
-                known = ", ".join(sorted(self.known_fields))
                 message = f"Unknown slot {{{{ {slot.name} }}}}. Known fields: {known}."
                 problems.add("unknown-slot", slot.line, message)
         return kept
 
 
+def in_words(text: str, slots: Iterable[Slot]) -> str:
+    """Return a text with slots for their markers, for a message."""
+    written = {slot.marker: f"{{{{ {slot.name} }}}}" for slot in slots}
+    return _MARKER.sub(lambda found: written.get(found[0], ""), text)
+
+
+def holds_slot(text: str) -> bool:
+    """Tell whether what a text says is known only for a reader."""
+    return _MARKER.search(text) is not None
+
+
 def warn_of_braces(text: str, line: int, problems: Problems) -> None:
     """Note double braces that are no slot: they are printed as they are, never evaluated."""
     for match in _BRACES.finditer(text):
-        message = f"{match[0][:40]!r} is no slot and is printed as written."
+        at = match.start()
+        seen = match[0][:40] if match[0] != "{{" else text[at : at + 20]
+        message = f"{seen!r} is no slot and is printed as written."
         problems.add("not-a-slot", line, message)
 
 

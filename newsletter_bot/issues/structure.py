@@ -11,9 +11,13 @@ from markdown_it.token import Token
 from newsletter_bot.issues.markdown import Block, Document, plain_text
 from newsletter_bot.issues.model import Body, Caption, Card, Image, Item, Prose, Section
 
-_FLAGS = re.compile(r"\s*\{([a-z][a-z0-9 -]*)\}\s*$")
+_FLAGS = re.compile(r"\{\s*(\w[\w ,-]*)\}\s*\Z")
 _CAPTION = re.compile(r"[\[【]([^\]】]{1,80})[\]】]\s*(.*)", re.DOTALL)
+_MORE_THAN_WORDS = ("link_open", "image", "footnote_ref")  # a one-liner is plain text
 _ITEM_LEVELS = 2
+Images = dict[tuple[str, int], Image]  # by address and line
+_LINK_TAG = re.compile(r"</?a\b[^>]*>")
+_MARKER = re.compile(r"zq9[a-z]\d+x[0-9a-f]{4}9qz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,17 @@ class _Heading:
     line: int
     title: str
     html: str
+    headline: str
     url: str | None
     flags: tuple[str, ...]
     body: list[Block] = field(default_factory=list)
 
 
-def structure(document: Document, images: dict[str, Image], cards: dict[str, Card]) -> Structure:
+def structure(document: Document, images: Images, cards: dict[str, Card]) -> Structure:
     """Find sections and items: the shallowest heading level and the next deeper one in use."""
     opening, headings = _headings(document)
-    title, headings = _take_title(headings)
+    title, under_title, headings = _take_title(headings)
+    opening += under_title
     levels = sorted({heading.level for heading in headings})
     reader = _Reader(document, images, cards)
     if len(levels) == 1 and any(one.url or one.flags for one in headings):
@@ -48,6 +54,8 @@ def structure(document: Document, images: dict[str, Image], cards: dict[str, Car
         return Structure(title, reader.body(opening), (section,), ())
     top = levels[0] if levels else 1
     item_level = levels[1] if len(levels) >= _ITEM_LEVELS else top + 1
+    while headings and headings[0].level > item_level:  # below nothing yet
+        opening += _as_text(headings.pop(0))
     headings = list(_folded(headings, item_level))
     sections = list(_sections(headings, top, reader))
     return _arranged(title, reader, opening, sections)
@@ -83,16 +91,24 @@ def _headings(document: Document) -> tuple[list[Block], list[_Heading]]:
 def _heading(document: Document, block: Block) -> _Heading:
     inline = block.tokens[1]
     children = list(inline.children or [])
-    flags: tuple[str, ...] = ()
-    if children and children[-1].type == "text" and (found := _FLAGS.search(children[-1].content)):
-        flags = tuple(found[1].split())
-        children[-1].content = children[-1].content[: found.start()]
+    flags = _taken_flags(children)
     url = next((str(one.attrs["href"]) for one in children if "href" in one.attrs), None)
     inner = _unwrapped([one for one in children if one.type not in ("link_open", "link_close")])
+    html = document.inline_html(_unwrapped(children), block.line)
     level = int(block.tokens[0].tag[1:])
-    return _Heading(
-        level, block.line, plain_text(inner), document.inline_html(inner), url or None, flags
-    )
+    # A theme links the whole headline of an item; a link cannot stand in a link.
+    headline = _LINK_TAG.sub("", document.inline_html(inner, block.line))
+    return _Heading(level, block.line, plain_text(inner), html, headline, url or None, flags)
+
+
+def _taken_flags(children: list[Token]) -> tuple[str, ...]:
+    """Take `{pick}` off a heading's end, where a link or bold may still be closing."""
+    texts = [one for one in children if one.type not in ("link_close", "strong_close", "em_close")]
+    last = next((one for one in reversed(texts) if one.type != "text" or one.content.strip()), None)
+    if last is None or last.type != "text" or not (found := _FLAGS.search(last.content)):
+        return ()
+    last.content = last.content[: found.start()].rstrip()
+    return tuple(one.lower() for one in re.split(r"[\s,]+", found[1].strip(" ,")))
 
 
 def _unwrapped(tokens: list[Token]) -> list[Token]:
@@ -105,15 +121,20 @@ def _unwrapped(tokens: list[Token]) -> list[Token]:
     return tokens[1:-1] if strong == [0, len(tokens) - 1] else tokens
 
 
-def _take_title(headings: list[_Heading]) -> tuple[str, list[_Heading]]:
-    """A lone first heading above two other levels is the issue's title, not a section."""
+def _take_title(headings: list[_Heading]) -> tuple[str, list[Block], list[_Heading]]:
+    """A lone first heading above two other levels is the issue's title, not a section.
+
+    Unless the next level has links or picks: those are items, and the lone heading their section.
+    """
     if not headings or headings[0].url:
-        return "", headings
+        return "", [], headings
     first, rest = headings[0], headings[1:]
     deeper = {one.level for one in rest}
-    if len(deeper) >= _ITEM_LEVELS and min(deeper) > first.level and not first.body:
-        return first.title, rest
-    return "", headings
+    if len(deeper) < _ITEM_LEVELS or min(deeper) <= first.level:
+        return "", [], headings
+    if all(one.url or one.flags for one in rest if one.level == min(deeper)):
+        return "", [], headings
+    return first.title, first.body, rest
 
 
 def _folded(headings: list[_Heading], item_level: int) -> Iterator[_Heading]:
@@ -121,18 +142,17 @@ def _folded(headings: list[_Heading], item_level: int) -> Iterator[_Heading]:
     current: _Heading | None = None
     for heading in headings:
         if heading.level > item_level and current is not None:
-            tag = f"h{min(heading.level, 6)}"
-            current.body.append(_heading_block(heading, tag))
-            current.body.extend(heading.body)
+            current.body.extend(_as_text(heading))
         else:
             current = heading
             yield heading
 
 
-def _heading_block(heading: _Heading, tag: str) -> Block:
-    html = Token("html_block", "", 0)
+def _as_text(heading: _Heading) -> list[Block]:
+    tag = f"h{min(heading.level, 6)}"
+    html = Token("html_block", "", 0, map=[heading.line - 1, heading.line])
     html.content = f"<{tag}>{heading.html}</{tag}>\n"
-    return Block((html,), heading.line)
+    return [Block((html,), heading.line), *heading.body]
 
 
 def _sections(headings: list[_Heading], top: int, reader: _Reader) -> Iterator[Section]:
@@ -155,7 +175,7 @@ class _Reader:
     """Turns what stands under a heading into an Item or Section."""
 
     document: Document
-    images: dict[str, Image]
+    images: Images
     cards: dict[str, Card]
     anchors: set[str] = field(default_factory=set)
 
@@ -175,14 +195,14 @@ class _Reader:
     def item(self, heading: _Heading) -> Item:
         """Make one item from its heading and what follows it."""
         blocks = heading.body
-        image, blocks = self._image(blocks)
+        image, blocks = self._image(blocks, heading.url)
         caption, blocks = self._caption(blocks, after_image=image is not None)
         one_liner, blocks = _one_liner(blocks)
         return Item(
             title=heading.title,
             line=heading.line,
             anchor=self.anchor(heading.title, "item"),
-            title_html=heading.html,
+            title_html=heading.headline,
             url=heading.url,
             image=image,
             caption=caption,
@@ -197,19 +217,20 @@ class _Reader:
         parts: list[Prose | Card] = []
         waiting: list[Block] = []
         for block in blocks:
-            url = _card_url(block)
-            if url is None:
+            urls = _card_urls(block)
+            if not urls:
                 waiting.append(block)
                 continue
             parts.extend(self._prose(waiting))
             waiting = []
-            known = self.cards.get(url)
-            parts.append(replace(known, line=block.line) if known else Card(url, block.line))
+            for line, url in enumerate(urls, block.line):
+                parts.append(replace(self.cards.get(url, Card(url, line)), line=line))
         parts.extend(self._prose(waiting))
         return tuple(parts)
 
     def anchor(self, title: str, kind: str) -> str:
         """Make an address within the page, unique and in ASCII."""
+        title = _MARKER.sub(" ", title)  # an anchor is one for all readers
         slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-")
         if not title.isascii() or not slug or re.match(r"fn\d|fnref", slug):
             slug = f"{kind}-{len(self.anchors) + 1}"
@@ -225,11 +246,12 @@ class _Reader:
         if html:
             yield Prose(html, blocks[0].line)
 
-    def _image(self, blocks: list[Block]) -> tuple[Image | None, list[Block]]:
+    def _image(self, blocks: list[Block], url: str | None) -> tuple[Image | None, list[Block]]:
         for at, block in enumerate(blocks):
-            sources = _lone_images(block)
-            if sources:
-                return self.images.get(sources[0]), [*blocks[:at], *blocks[at + 1 :]]
+            token = _lone_image(block, url)
+            if token is not None:
+                image = self.images.get((str(token.attrs["src"]), token.meta.get("line", 0)))
+                return image, [*blocks[:at], *blocks[at + 1 :]]
             if not _is_caption(block):
                 break
         return None, blocks
@@ -271,24 +293,32 @@ def _is_caption(block: Block) -> bool:
     )
 
 
-def _lone_images(block: Block) -> list[str]:
-    if block.kind != "paragraph_open":
-        return []
-    allowed = ("image", "softbreak", "link_open", "link_close")
-    if any(one.type not in allowed and one.content.strip() for one in block.inline):
-        return []
-    return [str(one.attrs.get("src", "")) for one in block.inline if one.type == "image"]
-
-
-def _card_url(block: Block) -> str | None:
+def _lone_image(block: Block, url: str | None) -> Token | None:
+    """Return the picture of a paragraph with nothing else that would be lost without it."""
     if block.kind != "paragraph_open":
         return None
     tokens = [one for one in block.inline if one.type != "text" or one.content.strip()]
     match [one.type for one in tokens]:
-        case ["link_open", "text", "link_close"] if tokens[1].content.strip().lower() == "card":
-            return str(tokens[0].attrs.get("href", ""))
+        case ["image"]:
+            return tokens[0]
+        case ["link_open", "image", "link_close"] if tokens[0].attrs.get("href", url) == url:
+            return tokens[1]
         case _:
             return None
+
+
+def _card_urls(block: Block) -> list[str]:
+    """Return where the cards of a paragraph lead that holds nothing but cards, one on a line."""
+    if block.kind != "paragraph_open":
+        return []
+    tokens = [one for one in block.inline if one.type != "text" or one.content.strip()]
+    tokens = [one for one in tokens if one.type not in ("softbreak", "hardbreak")]
+    urls = []
+    for opening, text, closing in zip(tokens[::3], tokens[1::3], tokens[2::3], strict=False):
+        types = (opening.type, text.type, closing.type)
+        if types == ("link_open", "text", "link_close") and text.content.strip().lower() == "card":
+            urls.append(str(opening.attrs.get("href", "")))
+    return urls if 3 * len(urls) == len(tokens) else []
 
 
 def _one_liner(blocks: list[Block]) -> tuple[str | None, list[Block]]:
@@ -299,5 +329,8 @@ def _one_liner(blocks: list[Block]) -> tuple[str | None, list[Block]]:
     inside = [token.type for token in blocks[at].tokens[1:-1]]
     if inside != ["paragraph_open", "inline", "paragraph_close"]:
         return None, blocks
-    text = plain_text(blocks[at].tokens[2].children or [])
+    words = blocks[at].tokens[2].children or []
+    if any(one.type in _MORE_THAN_WORDS for one in words):
+        return None, blocks
+    text = plain_text(words)
     return text, [*blocks[:at], *blocks[at + 1 :]]

@@ -39,6 +39,13 @@ def test_a_good_issue_has_no_problems(parse: Parse, tmp_path: Path) -> None:
         ("### [I](https://doi.org/10.1/a)\n\n*[10.1/b] T*\n", "id-mismatch", 10),
         ("### [I](https://e.com)\n\n[x](https://arxiv.org/abs/1911.11907')\n", "malformed-url", 10),
         ("### [I](https://e.com)\n\n[x](/relative)\n", "malformed-url", 10),
+        ("### [I](https://e.com)\n\n<a href='/relative'>x</a>\n", "malformed-url", 10),
+        ('### [I](https://e.com)\n\n[x](https://e.com/a"b)\n', "malformed-url", 10),
+        (
+            "### [I](https://e.com)\n\n*[arXiv:1.2] T*\n\n[x](https://e.com/%27)",
+            "malformed-url",
+            12,
+        ),
         ("### [I](https://e.com)\n\n[x](https://nohost/)\n", "malformed-url", 10),
         ("### [I](https://t.co/abc)\n\ntext\n", "shortener", 8),
         ("### [I](https://e.com)\n\n![](https://e.com/a.png)\n", "no-alt", 10),
@@ -112,3 +119,58 @@ def test_international_addresses_are_written_in_ascii() -> None:
         "https://xn--bcher-kva.example/%C3%A4?q=%C3%A9"
     )
     assert links.fault(links.in_ascii("https://例え.jp/")) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Unsubscribe]({{ unsubscribe_url }}), [see it]({{ view_url }}#x)",
+        "[Write](mailto:{{ email }}), [x](https://e.com/?who={{ email }})",
+        "[Bayes](https://en.wikipedia.org/wiki/Bayes'_theorem)",
+        "[Sought](https://e.com/?q=%22double+descent%22&by=Akira%27s)",
+        "[Read on at https://e.com/x](https://www.e.com/x?y), <https://例え.jp/>",
+        "![described](https://e.com/a.png) and <img src='https://e.com/b.png' alt='as well'>",
+    ],
+)
+def test_what_is_usual_is_no_mistake(parse: Parse, text: str) -> None:
+    assert found(parse(f"{GOOD_FRONT}## [I](https://e.com)\n\n{text}\n")) == []
+
+
+@pytest.mark.parametrize(
+    "caption", ["[2102.06171v2] T", "[arXiv:2102.06171] T", "[Figure 1] The model", "[NeurIPS] T"]
+)
+def test_only_the_id_of_another_paper_is_a_mismatch(parse: Parse, caption: str) -> None:
+    text = f"## [I](https://arxiv.org/abs/2102.06171v2)\n\n*{caption}*\n"
+    assert found(parse(GOOD_FRONT + text)) == []
+
+
+def test_two_pictures_by_one_photographer_are_no_twins(parse: Parse) -> None:
+    item = "### [{0}](https://e.com/{0})\n\n![a](https://e.com/{0}.png)\n\n*Photo: NASA*\n\n"
+    assert found(parse(f"{GOOD_FRONT}## S\n\n{item.format('a')}{item.format('b')}")) == []
+
+
+def test_a_message_shows_a_slot_as_it_was_written(parse: Parse) -> None:
+    text = f"{GOOD_FRONT}## [I](https://e.com)\n\n[x](/{{{{ name }}}})\n"
+    assert [one.message for one in check_issue(parse(text))] == [
+        "/{{ name }}: a relative address leads nowhere from a mail."
+    ]
+
+
+def test_a_preheader_is_as_long_as_readers_see_it(parse: Parse) -> None:
+    front = GOOD_FRONT.replace(
+        "What very deep networks taught us, and one thing more", "{{ name }}"
+    )
+    assert found(parse(f"{front}## [I](https://e.com)\n")) == [(4, "preheader-length")]
+
+
+@pytest.mark.parametrize("name", ["my picture.png", "図.png"])
+def test_a_picture_may_have_any_name(parse: Parse, tmp_path: Path, name: str) -> None:
+    Picture.new("RGB", (4, 4)).save(tmp_path / name)
+    assert found(parse(f"{GOOD_FRONT}## [I](https://e.com)\n\n![a](<{name}>)\n")) == []
+
+
+@pytest.mark.parametrize("name", ["a" * 5000 + ".png", "%00.png", "loop.png"])
+def test_a_picture_that_no_file_can_be_is_missing(parse: Parse, tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    text = f"{GOOD_FRONT}## [I](https://e.com)\n\n![a]({name})\n"
+    assert found(parse(text)) == [(8, "missing-image")]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import filecmp
 import importlib
 import json
 import pkgutil
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from newsletter_bot.errors import DataError, UsageError
+from newsletter_bot.issues.front_matter import IDENTITY
 from newsletter_bot.issues.parse import read_text
+
+_ISSUE_LINE = re.compile(r"^(issue\s*[:=]\s*[\"']?)[\w.-]+([\"']?)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,12 @@ def import_issue(file: Path, kind: str, folder: Path, identity: str | None = Non
     importer = get(kind)
     made = importer.convert(read_text(file), file)
     name = identity or made.identity
-    text = made.markdown.replace(f"issue: {made.identity}\n", f"issue: {name}\n", 1)
+    if not re.fullmatch(IDENTITY, name):
+        raise UsageError(
+            f"{name!r} is no identity for an issue.",
+            "Write --issue with letters, digits, dots, hyphens and underscores.",
+        )
+    text = _ISSUE_LINE.sub(lambda line: f"{line[1]}{name}{line[2]}", made.markdown, count=1)
     path = folder / "issues" / f"{name}.md"
     files = {path: text}
     if made.cards:
@@ -101,16 +112,31 @@ def _write(files: Mapping[Path, str]) -> None:
 
 
 def _copy_images(source: Path, target: Path, images: tuple[str, ...]) -> tuple[str, ...]:
-    missing = []
-    for name in images:
-        found = (source / name).resolve()
-        wanted = (target / name).resolve()
-        inside = found.is_relative_to(source.resolve()) and wanted.is_relative_to(target.resolve())
-        if inside and found.is_file():
+    missing, kept = [], []
+    for name in dict.fromkeys(images):
+        found = _inside(source, name)
+        wanted = _inside(target, name)
+        if found is None or wanted is None or not found.is_file():
+            missing.append(name)
+        elif not wanted.exists():
             wanted.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(found, wanted)
-        else:
-            missing.append(name)
-    if not missing:
-        return ()
-    return (f"{len(missing)} pictures are not beside the file: {', '.join(missing[:3])} …",)
+        elif not filecmp.cmp(found, wanted, shallow=False):
+            kept.append(name)
+    return (*_note("not beside the file", missing), *_note("another there already", kept))
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """Return the file of a picture; None when it leaves the folder, or no file can be called so."""
+    try:
+        place = (folder / unquote(name)).resolve()
+        place.is_file()  # raises for a name that is too long, such as a picture written out
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return place if place.is_relative_to(folder.resolve()) else None
+
+
+def _note(what: str, names: list[str]) -> Iterator[str]:
+    if names:
+        shown = ", ".join(name[:40] for name in names[:3])
+        yield f"{len(names)} pictures, {what}: {shown} …"

@@ -19,17 +19,20 @@ description = "A story exported from Medium as Markdown, with its link cards and
 
 _HOME = "https://medium.com/"
 _CARD = re.compile(
-    r"\[\]\((?P<url>[^)\s]+)\)\s*\[\s*#{1,6}\s*(?P<title>[^\n]*)\n+"
-    r"(?:#{1,6}\s*(?P<description>[^\n]*)\n+)?(?P<site>[^\]\n#]*)\]\((?P<again>[^)\s]+)\)[ \t]*"
+    r"\[\]\((?P<url>[^)\s]+)\)\s*+\[\s*+#{1,6}\s*+(?P<title>[^\n]{0,500}+)\n++"
+    r"(?:#{1,6}\s*+(?P<description>[^\n]{0,500}+)\n++)?"
+    r"(?P<site>[^\]\n#]*)\]\((?P<again>[^)\s]+)\)[ \t]*"
 )
-_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*$")
-_LINKED = re.compile(r"\[(?P<text>.*)\]\((?P<url>\S+?)\)\s*$")
+_HEADING = re.compile(r"^(#{1,6})\s+(.{0,2000})$")
+_LINKED = re.compile(r"\[(?P<text>.*)\]\((?P<url>\S+)\)$")
 _CAPTION = re.compile(r"^\*[\[【](?P<id>[^\]】]+)[\]】](?P<title>[^*]*)\*\s*(?P<rest>.*)$")
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\[\]]*)\]\((?P<url>[^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)")
-_IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
-_SOURCE = re.compile(r"^>\s*(?:原文|Original|Source)\s*[:\uff1a].*$", re.IGNORECASE | re.MULTILINE)
+_IMAGE = re.compile(r"!\[[^\[\]]*\]\(([^)\s]+)\)")
+_SOURCE = re.compile(
+    r"^>[ \t]*(?:原文|Original|Source)\s*[:\uff1a].*$", re.IGNORECASE | re.MULTILINE
+)
 _NUMBER = re.compile(r"^\s*\d+\s*[.、．)]\s*")
-_DASHES = re.compile(r"^[\s\-—–:]+|[\s\-—–:]+$")
+_DASHES = " \t\u3000\xa0-—–:"
 _CONTENTS = re.compile(
     r"^(topics?|contents|table of contents|目次|主题|目录|トピック|목차)$", re.IGNORECASE
 )
@@ -99,7 +102,7 @@ def _parts(text: str) -> tuple[list[str], list[_Part]]:
         if heading is None:
             (parts[-1].lines if parts else opening).append(line)
             continue
-        words = heading[2]
+        words = heading[2].rstrip()
         linked = _LINKED.match(words)
         title = linked["text"] if linked else words
         url = _tidy(linked["url"]) if linked else None
@@ -112,7 +115,7 @@ def _without_lists(parts: list[_Part]) -> tuple[list[_Part], dict[str, str]]:
     kept: list[_Part] = []
     picks: dict[str, str] = {}
     for part in parts:
-        plain = _DASHES.sub("", part.title)
+        plain = part.title.strip(_DASHES)
         only_list = _is_list(part.text)
         if part.url is None and only_list and _CONTENTS.match(plain):
             continue
@@ -153,7 +156,7 @@ def _sections_of(parts: list[_Part], section: int, item: int) -> Iterator[tuple[
 
 def _body(parts: list[_Part], section: int, item: int, picks: dict[str, str]) -> Iterator[str]:
     for part in parts:
-        title = _escaped(_DASHES.sub("", _NUMBER.sub("", part.title)))
+        title = _escaped(_NUMBER.sub("", part.title).strip(_DASHES))
         if part.level <= section:
             yield f"## {title}"
         elif part.level == item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,3 +202,54 @@ def test_the_mistakes_the_real_issue_went_out_with_are_found(imported: Issue) ->
         "missing-image",
         "no-alt",
     }
+
+
+TWO_LEVELS = "# Papers\n\n## [A](https://e.com/a)\n\n![a](img/a.png)\n"
+
+
+def test_an_import_leaves_another_picture_of_the_same_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "issues" / "img").mkdir(parents=True)
+    (tmp_path / "issues" / "img" / "a.png").write_bytes(b"of another issue")
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img" / "a.png").write_bytes(b"of this one")
+    file = tmp_path / "in.md"
+    file.write_text(TWO_LEVELS, encoding="utf-8")
+    report = importers.import_issue(file, "markdown", tmp_path)
+    assert (tmp_path / "issues" / "img" / "a.png").read_bytes() == b"of another issue"
+    assert len(report.notes) == 1
+
+
+def test_an_issue_may_be_imported_from_the_folder_it_belongs_to(tmp_path: Path) -> None:
+    (tmp_path / "issues" / "img").mkdir(parents=True)
+    (tmp_path / "issues" / "img" / "a.png").write_bytes(b"picture")
+    file = tmp_path / "issues" / "x.md"
+    file.write_text(f"---\nissue: x\n---\n{TWO_LEVELS}", encoding="utf-8")
+    assert importers.import_issue(file, "markdown", tmp_path).notes == ()
+
+
+def test_a_picture_written_into_the_text_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "in.md"
+    file.write_text(f"{TWO_LEVELS}\n![b](data:image/png;base64,{'A' * 3000})\n", encoding="utf-8")
+    (note,) = importers.import_issue(file, "markdown", tmp_path).notes
+    assert note.startswith("2 pictures, not beside the file: img/a.png, data:image/png")
+    assert len(note) < 100
+
+
+def test_an_import_gets_the_identity_it_is_asked_for(tmp_path: Path, read: Read) -> None:
+    file = tmp_path / "in.md"
+    file.write_text(f'---\nissue: "old"\n---\n{TWO_LEVELS}\nissue: mine\n', encoding="utf-8")
+    report = importers.import_issue(file, "markdown", tmp_path, "new")
+    assert (report.path.name, read(report.path).identity) == ("new.md", "new")
+    with pytest.raises(UsageError, match="is no identity"):
+        importers.import_issue(file, "markdown", tmp_path, "../../outside")
+
+
+@pytest.mark.parametrize("part", ["[](u)[#", "[](u)[# a\n", "![", "[a](", ">\n", "\n", "-", " "])
+def test_no_text_keeps_an_importer_busy(tmp_path: Path, part: str) -> None:
+    file = tmp_path / "in.md"
+    text = f"# T\n\n## [a](https://e.com)\n\n[](u)[#{part * (200_000 // len(part))}b"
+    file.write_text(text, encoding="utf-8")
+    begun = time.process_time()
+    importers.import_issue(file, "medium", tmp_path)
+    importers.import_issue(file, "markdown", tmp_path, "again")
+    assert time.process_time() - begun < 2
