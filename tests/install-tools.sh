@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Python, where it is missing and where we may (as root).
-# Chromium (browser tests), Java and npm (the HTML validator vnu-jar), Postfix's smtp-sink (bench).
+# Chromium (browser tests), Java and npm (the HTML validator vnu-jar; mailauth and mailparser, which
+# verify and read our mail), Postfix's smtp-sink (bench).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,4 +24,14 @@ VNU=26.9.27
 jar=.tools/node_modules/vnu-jar/build/dist/vnu.jar
 if [ ! -f "$jar" ] || ! grep -q "\"version\": \"$VNU\"" .tools/node_modules/vnu-jar/package.json; then
     npm install --silent --no-fund --no-audit --prefix .tools "vnu-jar@$VNU" >/dev/null
+fi
+
+# Verifies DKIM and DMARC, and reads messages, without a line of ours or of Python's.
+MAILAUTH=7.1.0
+MAILPARSER=3.14.2
+modules=.tools/node_modules
+if ! grep -qs "\"version\": \"$MAILAUTH\"" $modules/mailauth/package.json ||
+    ! grep -qs "\"version\": \"$MAILPARSER\"" $modules/mailparser/package.json; then
+    npm install --silent --no-fund --no-audit --prefix .tools \
+        "mailauth@$MAILAUTH" "mailparser@$MAILPARSER" >/dev/null
 fi

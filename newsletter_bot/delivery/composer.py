@@ -5,92 +5,113 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import replace
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from email.utils import formatdate, parseaddr
 from functools import lru_cache
 
 from newsletter_bot.delivery import headers
+from newsletter_bot.delivery.dkim import Signer, aligned, canonical, relaxed
 from newsletter_bot.delivery.encoding import encoded
 from newsletter_bot.delivery.model import Message, Recipient
-from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.errors import ConfigurationError, DataError
 from newsletter_bot.rendering.addresses import page_url
-from newsletter_bot.rendering.model import Rendering, Static, filled
+from newsletter_bot.rendering.model import Pieces, Rendering, Static, filled
 from newsletter_bot.settings import Settings
 from newsletter_bot.subscribers.tokens import TokenSigner
+
+
+@dataclass(frozen=True, slots=True)
+class _ListHeaders:
+    """The headers that are the same for everybody on a list, by their places in a message."""
+
+    domain: str
+    sender: bytes
+    list_id: bytes
+    rest: bytes
+    signed: bytes  # all of them as DKIM signs them
 
 
 class Composer:
     """Makes every message of one issue; safe to share between threads.
 
     The header set is that of RFC 5322, 2369, 2919, 5064 and 8058, in a fixed order. Message-ID is
-    derived from issue and subscriber, so a retry carries the same one.
+    derived from issue and subscriber, so a retry carries the same one. Raises ConfigurationError
+    when a sender has no address, or when [dkim] names a key of no use or the wrong domain.
     """
 
     def __init__(self, rendering: Rendering, settings: Settings, secret: bytes) -> None:
         self._rendering = rendering
         self._settings = settings
-        self._signer = TokenSigner(secret)
+        self._tokens = TokenSigner(secret)
         self._id_key = hmac.digest(secret, b"message-id:" + rendering.issue.encode(), "sha256")
-        self.sender_name, self.sender = _sender(settings)
-        self.domain = self.sender.rpartition("@")[2]
+        self._lists = {one.id: one for one in settings.lists}
+        self._senders = _senders(settings)
+        self._signer = _signer(settings, self._senders.values())
         self._boundary = f"=_{rendering.hash[:32]}"
         self._text, self._html = encoded(rendering.text), encoded(rendering.html)
         self._frame = self._part_headers()
-        self._lists = {one.id: one for one in settings.lists}
-        self._fixed = lru_cache(maxsize=64)(self._fixed_headers)
+        self._mime = self._mime_headers()
+        self._subject = _Subject(rendering.subjects[0])
+        self._fixed = lru_cache(maxsize=64)(self._list_headers)
+
+    def domain_of(self, list_id: str) -> str:
+        """Return the domain in whose name a list's messages are sent."""
+        return _domain((self._senders.get(list_id) or self._senders[""])[1])
 
     def compose(self, recipient: Recipient, date: int) -> Message:
-        """Write one recipient's message, dated `date` (seconds since 1970 UTC)."""
-        unsubscribe = self._signer.unsubscribe_token(recipient.subscriber_id, recipient.list)
+        """Write one recipient's message, dated `date` (seconds since 1970 UTC).
+
+        Raises DataError for a name or an address that no header can hold.
+        """
+        fixed = self._fixed(recipient.list)
+        unsubscribe = self._tokens.unsubscribe_token(recipient.subscriber_id, recipient.list)
         link = f"{self._settings.newsletter.url}/u/{unsubscribe}"
+        mailto = f"mailto:unsub+{unsubscribe}@{fixed.domain}?subject=unsubscribe"
         values = {**recipient.values, "unsubscribe_url": link}
         address = headers.wire_address(recipient.address)
-        token = self._signer.bounce_token(recipient.delivery_id)
-        sender, list_id, list_rest, mime = self._fixed(recipient.list)
-        mailto = f"mailto:unsub+{unsubscribe}@{self.domain}?subject=unsubscribe"
-        block = headers.block
-        content = b"".join(
-            (
-                block([("Date", formatdate(date))]),
-                sender,
-                block([("To", headers.mailbox(recipient.name, address, "To"))]),
-                block([("Subject", self._subject(values))]),
-                block([("Message-ID", f"<{self._message_id(recipient)}>")]),
-                list_id,
-                block([("List-Unsubscribe", f"<{link}>,\r\n <{mailto}>")]),
-                list_rest,
-                block([("X-Newsletter-Bot-Ref", token)]),
-                mime,
-                self._body(values),
-            )
-        )
+        token = self._tokens.bounce_token(recipient.delivery_id)
+        dated = _dated(date)
+        to = headers.line("To", headers.mailbox(recipient.name, address, "To"))
+        subject = self._subject.line(values)
+        name = headers.line("Message-ID", f"<{self._message_id(recipient)}@{fixed.domain}>")
+        leave = headers.line("List-Unsubscribe", f"<{link}>,\r\n <{mailto}>")
+        reference = headers.line("X-Newsletter-Bot-Ref", token)
+        own = (to, subject, name, fixed.list_id, leave, fixed.rest, reference, self._mime)
+        head = b"".join((dated, fixed.sender, *own))
+        body = self._body(values)
+        signature = b""
+        if self._signer:
+            # In the order of dkim.OF_A_MESSAGE.
+            varying = b"".join(map(relaxed, (dated, to, subject, name, leave)))
+            signature = self._signer.sign(varying + fixed.signed, body, int(time.time()))
         return Message(
             delivery_id=recipient.delivery_id,
-            sender=f"bounce+{token}@{self.domain}",
+            sender=f"bounce+{token}@{fixed.domain}",
             recipient=address,
-            content=content,
-            needs_smtputf8=not address.isascii(),
+            content=b"".join((signature, head, b"\r\n", body)),
+            needs_smtputf8=not head.isascii(),
+            dotless=True,  # headers fold with a blank, and `encoding` begins no line with a dot
         )
 
     def _body(self, values: dict[str, str]) -> bytes:
         first, second, last = self._frame
         return b"".join((first, self._text.fill(values), second, self._html.fill(values), last))
 
-    def _subject(self, values: dict[str, str]) -> str:
-        return headers.free_text(filled(self._rendering.subjects[0], values), "Subject")
-
     def _message_id(self, recipient: Recipient) -> str:
         mac = hmac.digest(self._id_key, str(recipient.subscriber_id).encode(), "sha256")
-        return f"{self._rendering.issue.lower()}.{mac[:12].hex()}@{self.domain}"
+        return f"{self._rendering.issue.lower()}.{mac[:12].hex()}"
 
-    def _fixed_headers(self, list_id: str) -> tuple[bytes, bytes, bytes, bytes]:
-        """Write the headers that are the same for everybody on a list, in their four places."""
+    def _list_headers(self, list_id: str) -> _ListHeaders:
         newsletter = self._settings.newsletter
-        name = headers.display_name(self._list_name(list_id), "List-Id")
-        sender = [("From", headers.mailbox(self.sender_name, self.sender, "From"))]
+        name, address = self._senders.get(list_id) or self._senders[""]
+        sender = [("From", headers.mailbox(name, address, "From"))]
         if newsletter.reply_to:
             sender.append(("Reply-To", _rewritten(newsletter.reply_to, "Reply-To")))
-        list_rest = [
+        title = headers.display_name(self._list_name(list_id), "List-Id")
+        list_name = headers.line("List-Id", f"{title} <{list_id}.{self._domain}>")
+        rest = [
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             ("List-Help", f"<{newsletter.url}/>"),
             ("List-Subscribe", f"<{newsletter.url}/>"),
@@ -100,14 +121,23 @@ class Composer:
             ("X-Auto-Response-Suppress", "OOF, AutoReply"),
             ("Precedence", "bulk"),
         ]
-        mime = [
-            ("Content-Language", self._rendering.language),
-            ("MIME-Version", "1.0"),
-            ("Content-Type", f'multipart/alternative;\r\n boundary="{self._boundary}"'),
-        ]
-        groups = (sender, [("List-Id", f"{name} <{list_id}.{self.domain}>")], list_rest, mime)
-        first, second, third, fourth = map(headers.block, groups)
-        return first, second, third, fourth
+        parts = (headers.block(sender), list_name, headers.block(rest))
+        signed = canonical(b"".join((*parts, self._mime)))
+        return _ListHeaders(_domain(address), *parts, signed)
+
+    def _mime_headers(self) -> bytes:
+        return headers.block(
+            [
+                ("Content-Language", self._rendering.language),
+                ("MIME-Version", "1.0"),
+                ("Content-Type", f'multipart/alternative;\r\n boundary="{self._boundary}"'),
+            ]
+        )
+
+    @property
+    def _domain(self) -> str:
+        # A list's own sender may change; List-Id and Feedback-ID stay, so they take this domain.
+        return _domain(self._senders[""][1])
 
     def _list_name(self, list_id: str) -> str:
         newsletter = self._settings.newsletter.name
@@ -119,7 +149,7 @@ class Composer:
     def _feedback_id(self, list_id: str) -> str:
         # Gmail: up to three names of ours and a SenderId of 5 to 15 characters that never changes;
         # no value may be unique to one message (Postmaster Tools documentation, 2026-11).
-        sender = base64.b32encode(hashlib.sha256(self.domain.encode()).digest())[:10].decode()
+        sender = base64.b32encode(hashlib.sha256(self._domain.encode()).digest())[:10].decode()
         return f"{self._rendering.issue}:{list_id}:newsletter:{sender.lower()}"
 
     def _part_headers(self) -> tuple[bytes, bytes, bytes]:
@@ -132,7 +162,7 @@ class Composer:
             ).encode()
 
         return (
-            b"\r\n" + part("text/plain", self._text.name),
+            part("text/plain", self._text.name),
             b"\r\n" + part("text/html", self._html.name),
             f"\r\n--{mark}--\r\n".encode(),
         )
@@ -144,14 +174,62 @@ def as_proof(rendering: Rendering) -> Rendering:
     return replace(rendering, subjects=marked)
 
 
-def _sender(settings: Settings) -> tuple[str, str]:
-    name, address = parseaddr(settings.newsletter.from_)
-    if not address.rpartition("@")[0] or not address.rpartition("@")[2]:
-        raise ConfigurationError(
-            f"newsletter.toml: newsletter.from: {settings.newsletter.from_!r} holds no address.",
-            'Write it like "Weekly News <news@news.example.com>".',
-        )
-    return name, headers.wire_address(address)
+class _Subject:
+    """The subject line: written once when it has no slot."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._same = self._written({}) if all(isinstance(one, Static) for one in pieces) else None
+
+    def line(self, values: dict[str, str]) -> bytes:
+        return self._same or self._written(values)
+
+    def _written(self, values: dict[str, str]) -> bytes:
+        return headers.line("Subject", headers.free_text(filled(self._pieces, values), "Subject"))
+
+
+@lru_cache(maxsize=64)
+def _dated(date: int) -> bytes:
+    return headers.line("Date", formatdate(date))
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _senders(settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return name and address of the lists' own senders, and under "" of the newsletter's."""
+    senders = {"": _sender(settings.newsletter.from_, "newsletter.from")}
+    for one in settings.lists:
+        if one.from_:
+            senders[one.id] = _sender(one.from_, f"lists.from of {one.id}")
+    return senders
+
+
+def _sender(value: str, key: str) -> tuple[str, str]:
+    name, address = parseaddr(value)
+    local, _, domain = address.rpartition("@")
+    remedy = 'Write it like "Weekly News <news@news.example.com>".'
+    if not local or not domain:
+        raise ConfigurationError(f"newsletter.toml: {key}: {value!r} holds no address.", remedy)
+    try:
+        return name, headers.wire_address(address)
+    except DataError as error:
+        raise ConfigurationError(f"newsletter.toml: {key}: {error.message}", remedy) from error
+
+
+def _signer(settings: Settings, senders: Iterable[tuple[str, str]]) -> Signer | None:
+    if settings.dkim is None:
+        return None
+    signer = Signer.of(settings.dkim, settings.folder)
+    for _, address in senders:
+        if not aligned(_domain(address), signer.domain):
+            raise ConfigurationError(
+                f"newsletter.toml: dkim.domain {signer.domain} does not vouch for {address}:"
+                " DMARC fails, and large mailbox providers refuse such mail.",
+                f"Sign for {_domain(address)} or a domain above it, and publish the key there.",
+            )
+    return signer
 
 
 def _rewritten(value: str, header: str) -> str:

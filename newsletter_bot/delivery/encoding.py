@@ -1,12 +1,15 @@
 """Bodies encoded once: static bytes ready for the wire, with holes that any value may fill.
 
 Both encodings of RFC 2045 are offered and the smaller one is taken for an issue. Whatever a slot
-holds, no line grows beyond 76 characters, no bare CR or LF appears and base64 stays aligned.
+holds, no line grows beyond 76 characters or begins with a dot, no bare CR or LF appears and base64
+stays aligned. No line has a tab, two blanks side by side or one at its end: the relaxed form of
+such a body (RFC 6376 section 3.4.4) is the body itself, so that a signature needs only its hash.
 """
 
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, assert_never
@@ -14,8 +17,16 @@ from typing import Protocol, assert_never
 from newsletter_bot.rendering.model import Hole, Only, Pieces, Static, applies, escaped
 
 _SOFT_BREAK = b"=\r\n"
-_LONGEST_LINE = 76  # characters, the limit of RFC 2045 section 6.7 (5)
-_BASE64_LINE = 57  # bytes that fill such a line
+_LONGEST_RUN = 75  # characters: with the `=` of a soft break 76, RFC 2045 section 6.7 (5)
+_BASE64_LINE = 57  # bytes that fill a line of 76 characters
+
+# What quoted-printable must write as `=XX`, one byte at a time. RFC 2045 asks for all that is not
+# printable ASCII and for white space at the end of a line; RFC 2049 section 3 (8) advises it for a
+# dot and for `From ` at the start. Tabs and every blank but the first of a run are ours: see below.
+_UNSAFE = re.compile(rb"[^ -<>-~]|(?<= ) | \Z|\A\.|\AF(?=rom )")
+_UNSAFE_START = re.compile(rb"\A(?:\.|F(?=rom ))")
+_AS_IT_IS = re.compile(r"(?!\.|From )(?:[!-<>-~]| (?=[!-<>-~]))*")  # nothing of it is unsafe
+_HEX = tuple(b"=%02X" % byte for byte in range(256))
 
 
 class EncodedBody(Protocol):
@@ -56,37 +67,56 @@ class QuotedPrintable:
     name = "quoted-printable"
 
     def __init__(self, pieces: Pieces) -> None:
-        self._pieces = [_printable_piece(piece) for piece in pieces]
-        self.static_size = sum(_printable_size(piece) for piece in self._pieces)
+        encoded_pieces = [_printable_piece(piece) for piece in pieces]
+        self.static_size = sum(_printable_size(piece) for piece in encoded_pieces)
+        # A template with empty places, so that filling copies it and looks at those alone.
+        self._open = [
+            (at, one) for at, one in enumerate(encoded_pieces) if not isinstance(one, bytes)
+        ]
+        self._template = [one if isinstance(one, bytes) else b"" for one in encoded_pieces]
+        self._template.append(b"\r\n")
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """Put a subscriber's values between the static segments."""
-        parts: list[bytes] = []
-        for piece in self._pieces:
-            if isinstance(piece, _Guarded):
-                if applies(piece.only.conditions, values):
-                    parts.extend(_printable(inner, values) for inner in piece.inner)
-            else:
-                parts.append(_printable(piece, values))
-        parts.append(b"\r\n")
+        parts = self._template.copy()
+        for at, piece in self._open:
+            if isinstance(piece, Hole):
+                parts[at] = _printable_value(piece, values)
+            elif applies(piece.only.conditions, values):
+                parts[at] = b"".join(_printable(inner, values) for inner in piece.inner)
         return b"".join(parts)
 
 
 def _printable(piece: bytes | Hole, values: Mapping[str, str]) -> bytes:
-    return piece if isinstance(piece, bytes) else _printable_run(_value(piece, values))
+    return piece if isinstance(piece, bytes) else _printable_value(piece, values)
+
+
+def _printable_value(hole: Hole, values: Mapping[str, str]) -> bytes:
+    text = escaped(values.get(hole.name) or hole.fallback, hole.escape)
+    if len(text) <= _LONGEST_RUN and _AS_IT_IS.fullmatch(text):
+        return text.encode() + _SOFT_BREAK
+    return _printable_run(text.encode())
 
 
 def _printable_run(data: bytes) -> bytes:
-    # b2a_qp keeps every line at 76 characters or fewer with its own soft break, but lets the last
-    # one grow to 76 without: one more `=` would not fit, so that line is broken earlier.
-    lines = binascii.b2a_qp(data, istext=True).replace(b"\r\n", b"\n").split(b"\n")
-    last = lines[-1]
-    if len(last) == _LONGEST_LINE:
-        cut = _LONGEST_LINE - 4
-        while b"=" in last[cut - 2 : cut]:  # never through the middle of an `=C3`
+    """Encode bytes, beginning a line and ending with a soft line break."""
+    return b"\r\n".join(map(_printable_line, data.split(b"\r\n"))) + _SOFT_BREAK
+
+
+def _printable_line(line: bytes) -> bytes:
+    rest = _UNSAFE.sub(_in_hex, line)
+    parts = []
+    while len(rest) > _LONGEST_RUN:
+        cut = _LONGEST_RUN
+        while b"=" in rest[cut - 2 : cut]:  # never through the middle of an `=C3`
             cut -= 1
-        lines[-1:] = [last[:cut] + b"=", last[cut:]]
-    return b"\r\n".join(lines) + _SOFT_BREAK
+        parts.append(rest[:cut])
+        rest = _UNSAFE_START.sub(_in_hex, rest[cut:])
+    return _SOFT_BREAK.join((*parts, rest))
+
+
+def _in_hex(found: re.Match[bytes]) -> bytes:
+    return _HEX[found[0][0]]
 
 
 def _printable_piece(piece: Static | Hole | Only) -> bytes | Hole | _Guarded:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from email.header import Header
+from textwrap import wrap
 
 import idna
 
@@ -26,18 +27,24 @@ def block(headers: Iterable[tuple[str, str]]) -> bytes:
 
     Raises DataError for a value that would end its header early (CR, LF, NUL).
     """
-    return b"".join(f"{name}: {_folded(name, value)}\r\n".encode() for name, value in headers)
+    return b"".join([line(name, value) for name, value in headers])
+
+
+def line(name: str, value: str) -> bytes:
+    """Write one header as bytes, like `block`."""
+    # A value folded by `free_text` holds CRLF + blank; any other line break is an attack.
+    safe(value.replace("\r\n ", " ") if "\n" in value else value, name)
+    return f"{name}: {value}\r\n".encode()
 
 
 def free_text(text: str, header: str) -> str:
-    """Write a Subject or the like: as it is when short ASCII, else as encoded-words (RFC 2047)."""
+    """Write a Subject or the like: ASCII as it is, folded; anything else as encoded-words."""
     safe(text, header)
     if _needs_encoding(text):
         return _encoded_words(text, header)
     if len(header) + 2 + len(text) <= _LINE:
         return text
-    folded = Header(text, "us-ascii", maxlinelen=_ENCODED_LINE, header_name=header)
-    return folded.encode(linesep="\r\n")
+    return _folded(text, header)
 
 
 def mailbox(name: str, address: str, header: str) -> str:
@@ -63,7 +70,7 @@ def display_name(name: str, header: str) -> str:
 
 def safe(value: str, header: str) -> str:
     """Return the value, or raise DataError when it could begin a header of its own."""
-    if re.search(r"[\r\n\x00]", value):
+    if "\n" in value or "\r" in value or "\x00" in value:
         raise DataError(
             f"A line break or NUL is not allowed in {header}: {value[:60]!r}.",
             "Remove it and run the command again.",
@@ -72,25 +79,46 @@ def safe(value: str, header: str) -> str:
 
 
 def wire_address(address: str) -> str:
-    """Write an address for envelope and headers: an IDN domain in A-labels (RFC 5891)."""
-    local, _, domain = address.rpartition("@")
-    if domain.isascii():
+    """Write an address for envelope and headers: an IDN domain in A-labels (RFC 5891).
+
+    A local part in another script stays as it is and needs SMTPUTF8 (RFC 6531). Raises DataError.
+    """
+    if address.isascii():
         return address
-    return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{a_labels(domain)}"
+
+
+def a_labels(domain: str) -> str:
+    """Write a domain as DNS knows it; raises DataError when it cannot be one."""
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise DataError(f"{domain!r} is not a domain: {error}.", "Correct the address.") from error
 
 
 def _needs_encoding(text: str) -> bool:
     if not text.isascii() or not text.isprintable() or "=?" in text or text != text.strip():
         return True
+    if "  " in text:  # folded at a run of blanks it could hold a line of blanks alone
+        return True
     return any(len(word) > _LONGEST_WORD for word in text.split(" "))
+
+
+def _folded(text: str, header: str) -> str:
+    # A word stays whole, and the first one stays behind the header's name.
+    lines = wrap(
+        text,
+        _LINE - 1,
+        initial_indent=" " * len(f"{header}: "),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\r\n ".join(lines).lstrip(" ")
 
 
 def _encoded_words(text: str, header: str) -> str:
     written = Header(text, "utf-8", maxlinelen=_ENCODED_LINE, header_name=header)
     return written.encode(linesep="\r\n")
-
-
-def _folded(name: str, value: str) -> str:
-    # A value folded by Header holds CRLF + blank; anything else with a line break is an attack.
-    safe(value.replace("\r\n ", " ").replace("\r\n\t", " "), name)
-    return value

@@ -69,12 +69,8 @@ def _texts(pieces: Pieces) -> Iterator[str]:
 
 
 def _not_built(settings: Settings) -> list[str]:
-    sentences = []
-    if settings.dkim is not None:
-        sentences.append("[dkim]: messages go out unsigned; let the relay sign them.")
-    sentences.extend(
+    return [
         f"tracking.{what}: nothing is counted; `off` is what happens."
         for what in ("opens", "clicks")
         if getattr(settings.tracking, what) != "off"
-    )
-    return sentences
+    ]

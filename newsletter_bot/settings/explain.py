@@ -1,0 +1,50 @@
+"""Mistakes in newsletter.toml, as sentences that name the file, the key, and the nearest one."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel], path: Path, table: str = "") -> str:
+    """Say each mistake in a sentence: the file, the key, and the key that may have been meant."""
+    sentences = []
+    for found in error.errors():
+        keys = [str(part) for part in found["loc"]]
+        name = ".".join([table, *keys] if table else keys)
+        if found["type"] == "extra_forbidden":
+            known = _known_keys(model, found["loc"][:-1])
+            sentences.append(f"{path}: unknown key {name!r}.{_nearest(keys[-1], known)}")
+        else:
+            reason = found["msg"].removeprefix("Value error, ")
+            sentences.append(f"{path}: {name}: {reason}.")
+    return "\n".join(sentences)
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    here: Any = model
+    for part in place:
+        if isinstance(part, str) and isinstance(here, type) and issubclass(here, BaseModel):
+            here = _inner_model(here, part)
+    if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        return []
+    return [field.alias or name for name, field in here.model_fields.items() if name != "folder"]
+
+
+def _inner_model(model: type[BaseModel], key: str) -> Any:
+    for name, field in model.model_fields.items():
+        if key in (name, field.alias):
+            annotation: Any = field.annotation
+            inner = [annotation, *getattr(annotation, "__args__", ())]
+            return next(
+                (one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), None
+            )
+    return None
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else f" Known keys: {', '.join(sorted(known))}."
