@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from newsletter_bot import settings as configuration
 from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity
 from newsletter_bot.settings import Settings
+from newsletter_bot.settings.secret import signing_secret
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from newsletter_bot.archive.site import Published, SiteReport
     from newsletter_bot.delivery.mailroom import DryRun, Mailroom
     from newsletter_bot.delivery.model import Outcome, Tally
-    from newsletter_bot.delivery.sender import Run
+    from newsletter_bot.delivery.run import Run
     from newsletter_bot.issues.model import Issue
     from newsletter_bot.rendering.model import Rendering
     from newsletter_bot.subscribers.store import SubscriberStore
@@ -56,7 +57,7 @@ class Bot:
     @cached_property
     def secret(self) -> bytes:
         """The secret behind links, tokens and suppression hashes."""
-        return configuration.signing_secret(self.settings)
+        return signing_secret(self.settings)
 
     @cached_property
     def subscribers(self) -> SubscriberStore:
@@ -148,7 +149,7 @@ class Bot:
         self,
         issue: Issue,
         run: Run,
-        progress: Callable[[Outcome], None] = lambda _outcome: None,
+        progress: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _sentence: None,
     ) -> Tally:
         """Publish the issue's pages, so that its links live, then send what is owed.

@@ -8,7 +8,7 @@ import sys
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hypothesis import settings
 from sqlalchemy import Engine, create_engine, text
 
 from newsletter_bot.storage.engine import open_engine
+from tests.servers.outside import Newsletter
 
 settings.register_profile("default", deadline=None)  # a slow machine is no failure
 settings.load_profile("default")
@@ -152,18 +153,33 @@ class SmtpServer:
     def recipients(self) -> Counter[str]:
         return Counter(str(message["Delivered-To"]) for message in self.messages())
 
+    def filed(self) -> int:
+        """How many messages it has accepted: quick to ask while it works."""
+        return sum(1 for _ in self.folder.glob("new/*"))
+
 
 @pytest.fixture
 def smtp_server(tmp_path: Path) -> Iterator[Callable[..., SmtpServer]]:
-    """Start a server: `smtp_server("rcpt@bo@example.com=450 later", pipelining=True)`."""
+    """Start a server: `smtp_server("rcpt@bo@example.com=450 later", pipelining=True)`.
+
+    `more` are further words for its command line (see tests/servers/smtp_server.py). With the
+    `folder` of an earlier server, both file into the same Maildir.
+    """
     started: list[SmtpServer] = []
 
-    def start(*faults: str, pipelining: bool = True, smtputf8: bool = True) -> SmtpServer:
-        folder = tmp_path / f"server{len(started)}"
+    def start(
+        *faults: str,
+        pipelining: bool = True,
+        smtputf8: bool = True,
+        more: Sequence[str | Path] = (),
+        folder: Path | None = None,
+    ) -> SmtpServer:
+        folder = folder or tmp_path / f"server{len(started)}"
         command = [sys.executable, str(_SCRIPT), "--maildir", str(folder)]
         command += [word for fault in faults for word in ("--fault", fault)]
         command += ["--pipelining"] if pipelining else []
         command += [] if smtputf8 else ["--no-smtputf8"]
+        command += map(str, more)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         server = SmtpServer(int(process.stdout.readline()), folder, process)
@@ -174,3 +190,12 @@ def smtp_server(tmp_path: Path) -> Iterator[Callable[..., SmtpServer]]:
     for server in started:
         server.process.kill()
         server.process.communicate()
+
+
+@pytest.fixture
+def outside(newsletter: Path, write_issue: Callable[..., Path]) -> Iterator[Newsletter]:
+    """A newsletter with an issue, driven from outside as an operator does."""
+    write_issue()
+    driven = Newsletter(newsletter)
+    yield driven
+    driven.close()

@@ -19,7 +19,7 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.cli.newsletter import scaffold
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.delivery.model import Tally
-from newsletter_bot.delivery.sender import Run
+from newsletter_bot.delivery.run import Run
 from newsletter_bot.issues.find import issue_files
 from newsletter_bot.settings import load
 from newsletter_bot.subscribers.csv_in import ImportOptions, ImportReport, import_csv

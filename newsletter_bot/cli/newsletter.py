@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.errors import DataError
-from newsletter_bot.settings import FILE_NAME, write_secret
+from newsletter_bot.settings import FILE_NAME
+from newsletter_bot.settings.secret import write_secret
 from newsletter_bot.shipped import shipped
 
 

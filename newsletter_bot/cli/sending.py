@@ -1,4 +1,4 @@
-"""Commands on the ledger: proof, send, status, resolve."""
+"""Commands that hand messages over: proof and send."""
 
 from __future__ import annotations
 
@@ -20,17 +20,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.cli.status import show_reasons, show_tally
 from newsletter_bot.delivery.mailroom import DryRun
-from newsletter_bot.delivery.model import DeliveryState, Outcome, Tally
-from newsletter_bot.delivery.sender import Run
+from newsletter_bot.delivery.model import DeliveryState, Tally
+from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import TryAgainError, UsageError
 from newsletter_bot.issues.model import Issue
-
-_SHOWN_REASONS = 12
 
 
 @click.command()
@@ -55,8 +53,9 @@ def proof(session: Session, issue: str, to: str) -> None:
 @click.argument("issue")
 @click.option("--yes", is_flag=True, help="Do not ask; this is the issue's approval.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--wait", is_flag=True, help="Stay until nothing is owed, or until the deadline.")
 @pass_session
-def send(session: Session, issue: str, *, yes: bool, dry_run: bool) -> None:
+def send(session: Session, issue: str, *, yes: bool, dry_run: bool, wait: bool) -> None:
     """Send ISSUE to everybody it is owed; run again, it goes on where it stopped."""
     found = session.bot.read(session.bot.find(issue))
     if dry_run:
@@ -64,60 +63,13 @@ def send(session: Session, issue: str, *, yes: bool, dry_run: bool) -> None:
         return
     if not yes:
         _ask(session, found)
-    run = Run()
+    run = Run(wait=wait)
     with _stopping_gently(run), _progress(session, run) as advance:
         tally = session.bot.send(found, run, advance, _warner(session))
     session.emit(tally.to_json())
     show_tally(session, tally)
+    show_reasons(session, tally.issue)
     _conclude(session, tally, run)
-
-
-@click.command()
-@click.argument("issue", required=False)
-@pass_session
-def status(session: Session, issue: str | None) -> None:
-    """Show how ISSUE stands, in numbers that add up; without ISSUE, every issue sent."""
-    mailroom = session.bot.mailroom
-    if issue is None:
-        tallies = [mailroom.status(row.identity) for row in mailroom.issues()]
-        session.emit({"issues": [tally.to_json() for tally in tallies]})
-        _show_tallies(session, tallies)
-        return
-    tally = session.bot.status(issue)
-    session.emit(tally.to_json())
-    show_tally(session, tally)
-    if mailroom.issue(tally.issue) is not None:
-        _show_reasons(session, tally.issue)
-
-
-@click.command()
-@click.argument("issue")
-@click.option("--unknown", type=click.Choice(["skip", "resend"]), required=True)
-@pass_session
-def resolve(session: Session, issue: str, unknown: str) -> None:
-    """Settle the deliveries of ISSUE whose outcome nobody knows: skip or resend them."""
-    identity = session.bot.identity(issue)
-    count = session.bot.mailroom.resolve(identity, resend=unknown == "resend")
-    session.emit({"issue": identity, "resolved": count, "as": unknown})
-    session.console.print(f"{count} unknown deliveries of {escape(identity)} settled: {unknown}")
-    if count and unknown == "resend":
-        session.console.print(f"Next: newsletter-bot send {escape(identity)} --yes")
-
-
-def show_tally(session: Session, tally: Tally) -> None:
-    """Print an issue's numbers as a table."""
-    table = Table(title=f"{escape(tally.issue)}: {tally.state}", title_justify="left", box=None)
-    table.add_column("", style="dim")
-    table.add_column("", justify="right")
-    for name in ("planned", "accepted", "deferred", "refused", "skipped", "unknown", "expired"):
-        table.add_row(name, f"{getattr(tally, name):,}")
-    session.console.print(table)
-    if not tally.planned:
-        session.console.print("nothing of it was sent")
-    elif tally.balanced:
-        session.console.print("[green]✓[/] the numbers add up")
-    else:
-        session.console.print(f"[yellow]{tally.remaining:,} still owed[/]")
 
 
 def _conclude(session: Session, tally: Tally, run: Run) -> None:
@@ -132,9 +84,9 @@ def _conclude(session: Session, tally: Tally, run: Run) -> None:
         when = "" if due is None else f" from {datetime.fromtimestamp(due, zone):%H:%M}"
         raise TryAgainError(
             f"{tally.deferred} were put off by the server{when}.",
-            f"Run `newsletter-bot send {tally.issue} --yes` again then.",
+            f"Run `newsletter-bot send {tally.issue} --yes` again then, or add --wait to stay.",
         )
-    if run.stop.is_set() and not tally.balanced:
+    if run.stopping and not tally.balanced:
         raise TryAgainError(
             f"Stopped as asked; {tally.remaining} are still owed, nothing is lost.",
             f"Run `newsletter-bot send {tally.issue} --yes` to go on.",
@@ -176,26 +128,6 @@ def _show_dry_run(session: Session, issue: Issue, plan: DryRun) -> None:
         console.print(f"  {escape(to)}  {escape(subject)}")
 
 
-def _show_tallies(session: Session, tallies: list[Tally]) -> None:
-    if not tallies:
-        session.console.print("Nothing was sent yet. Next: newsletter-bot send ISSUE")
-        return
-    table = Table(box=None, header_style="bold")
-    for column in ("Issue", "State", "Planned", "Accepted", "Refused", "Unknown", "Owed"):
-        table.add_column(column, justify="left" if column in ("Issue", "State") else "right")
-    for one in tallies:
-        numbers = (one.planned, one.accepted, one.refused, one.unknown, one.remaining)
-        table.add_row(escape(one.issue), one.state, *(f"{number:,}" for number in numbers))
-    session.console.print(table)
-
-
-def _show_reasons(session: Session, identity: str) -> None:
-    reasons = session.bot.mailroom.reasons(identity)
-    for state, reason, count in reasons[:_SHOWN_REASONS]:
-        if reason:
-            session.console.print(f"  {state} {count:,}: {escape(reason)}")
-
-
 class _Rate(ProgressColumn):
     """Messages a second, as measured over the last seconds."""
 
@@ -209,9 +141,9 @@ def _warner(session: Session) -> Callable[[str], None]:
 
 
 @contextmanager
-def _progress(session: Session, run: Run) -> Iterator[Callable[[Outcome], None]]:
+def _progress(session: Session, run: Run) -> Iterator[Callable[[], None]]:
     columns = (
-        TextColumn("sending"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -219,7 +151,9 @@ def _progress(session: Session, run: Run) -> Iterator[Callable[[Outcome], None]]
     )
     with Progress(*columns, console=session.console, transient=True) as bar:
         task = bar.add_task("sending", total=None)
-        yield lambda _outcome: bar.update(task, advance=1, total=run.due)
+        yield lambda: bar.update(
+            task, completed=run.done, total=run.due, description=run.waiting or "sending"
+        )
 
 
 @contextmanager
@@ -227,9 +161,9 @@ def _stopping_gently(run: Run) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM finish the messages in flight; a second one ends at once."""
 
     def stop(number: int, _frame: Any) -> None:
-        if run.stop.is_set():
+        if run.stopping:
             sys.exit(128 + number)
-        run.stop.set()
+        run.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

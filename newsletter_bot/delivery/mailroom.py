@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
+from newsletter_bot.delivery.backlog import Backlog
+from newsletter_bot.delivery.breaker import Breaker
+from newsletter_bot.delivery.clock import SteadyClock
 from newsletter_bot.delivery.composer import Composer, as_proof
+from newsletter_bot.delivery.control_store import ControlStore
+from newsletter_bot.delivery.domains import Domains
+from newsletter_bot.delivery.feed import Feed
+from newsletter_bot.delivery.means import Means, lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import (
     DeliveryState,
     IssueState,
@@ -17,17 +26,23 @@ from newsletter_bot.delivery.model import (
     Recipient,
     Tally,
 )
-from newsletter_bot.delivery.pacing import Pace
+from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.plan_store import IssueRow, PlanStore
-from newsletter_bot.delivery.sender import Run, Sender
+from newsletter_bot.delivery.recorder import Recorder
+from newsletter_bot.delivery.report_store import ReportStore, Said, Stuck
+from newsletter_bot.delivery.run import Run
+from newsletter_bot.delivery.sender import Sender
+from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports import RelayError, open_transport
 from newsletter_bot.errors import DataError, TryAgainError
 from newsletter_bot.rendering.model import Only, Rendering, applies, filled
-from newsletter_bot.settings import Settings, seconds
+from newsletter_bot.settings import Settings
+from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.lock import exclusive
 
 _FIRST_SUBJECTS = 3
+_CANCELLED = "the issue was cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +63,12 @@ class Mailroom:
         self._engine = engine
         self._settings = settings
         self._secret = secret
-        self._plans = PlanStore(engine)
-        self._store = LedgerStore(engine)
+        clock = SteadyClock()
+        self._plans = PlanStore(engine, clock)
+        self._store = LedgerStore(engine, clock)
+        self._control = ControlStore(engine, clock)
+        self._report = ReportStore(engine, clock)
+        self._pacing = PacingStore(engine)
 
     def issue(self, identity: str) -> IssueRow | None:
         """Return a planned issue, or None before its plan."""
@@ -62,7 +81,7 @@ class Mailroom:
     def status(self, identity: str) -> Tally:
         """Count an issue's deliveries by state; raises DataError before its plan."""
         row = self._planned(identity)
-        counts = dict(self._store.tally(row.id))
+        counts = dict(self._report.tally(row.id))
         total = sum(counts.values())
         counts.pop(DeliveryState.PLANNED, None)
         return Tally(issue=identity, state=row.state.value, planned=total, **counts)
@@ -70,7 +89,15 @@ class Mailroom:
     def reasons(self, identity: str) -> list[tuple[DeliveryState, str, int]]:
         """Count why deliveries were not accepted, the most frequent reason first."""
         row = self._planned(identity)
-        return self._store.reasons(row.id, set(DeliveryState) - {DeliveryState.ACCEPTED})
+        return self._report.reasons(row.id, set(DeliveryState) - {DeliveryState.ACCEPTED})
+
+    def stuck(self, identity: str, limit: int = 20) -> list[Stuck]:
+        """Count what was tried and has not arrived, by domain and age."""
+        return self._report.stuck(self._planned(identity).id, limit)
+
+    def search(self, identity: str, words: str, limit: int = 100) -> list[Said]:
+        """Return what servers said that contains `words`, or to addresses that do."""
+        return self._report.search(self._planned(identity).id, words, limit)
 
     def next_deferred(self, identity: str) -> int | None:
         """Return when the next deferred delivery is due (seconds since 1970 UTC)."""
@@ -99,46 +126,93 @@ class Mailroom:
         title: str,
         lists: Sequence[str],
         run: Run,
-        progress: Callable[[Outcome], None] = lambda _outcome: None,
+        progress: Callable[[], None] = lambda: None,
     ) -> Tally:
         """Plan the issue when that has not been done, then hand over everything due.
 
         An issue already planned keeps the rendering it was planned with. Raises TryAgainError when
-        another process sends it, or when the relay or the database gave out: run it again.
+        another process sends it, or when deliveries that are due remain: run it again.
         """
+        try:
+            self._send(rendering, title, lists, run, progress)
+        except DBAPIError as error:
+            raise TryAgainError(
+                f"Sending stopped: the ledger cannot be written: {error.orig}. Nothing is lost.",
+                f"Mend the database or the disk, then run `newsletter-bot send {rendering.issue}"
+                " --yes` again: it goes on where it stopped.",
+            ) from error
+        tally = self.status(rendering.issue)
+        if run.trouble and tally.remaining:
+            raise self._stopped(run, tally)
+        return tally
+
+    def _send(
+        self,
+        rendering: Rendering,
+        title: str,
+        lists: Sequence[str],
+        run: Run,
+        progress: Callable[[], None],
+    ) -> None:
         with exclusive(self._engine, f"send-{rendering.issue}") as held:
             if not held:
                 raise TryAgainError(
                     f"Another process is sending {rendering.issue}.",
-                    f"Watch it with `newsletter-bot status {rendering.issue}`.",
+                    f"Watch it with `newsletter-bot status {rendering.issue} --watch`.",
                 )
-            row = self._plans.plan(rendering, title, lists)
+            row = self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
             self._may_send(row)
-            self._settle_old(row)
+            recorder = self._recorder(row)
+            self._settle_old(row, recorder)
             if row.state is IssueState.SENDING:
-                self._hand_over(row, run, progress)
-                self._store.finish(row.id)
-        tally = self.status(rendering.issue)
-        if run.trouble:
-            raise TryAgainError(
-                f"Sending stopped: {run.trouble}. {tally.remaining} of {tally.planned} are still"
-                " owed; nothing is lost.",
-                f"Mend the cause, then run `newsletter-bot send {rendering.issue}` again: it goes"
-                " on where it stopped.",
-            )
-        return tally
+                self._hand_over(row, run, progress, recorder)
+            self._conclude(row, recorder)
+
+    # ── what an operator decides ─────────────────────────────────────────────────────────────
+
+    def pause(self, identity: str) -> Tally:
+        """Send nothing more of an issue until `resume`; raises DataError when it is not sent."""
+        row = self._planned(identity)
+        if not self._control.move(row.id, [IssueState.SENDING], IssueState.PAUSED):
+            self._refuse(row, "paused", IssueState.PAUSED)
+        return self.status(identity)
+
+    def resume(self, identity: str) -> Tally:
+        """Let a paused issue be sent again; raises DataError for one that is not paused."""
+        row = self._planned(identity)
+        if not self._control.move(row.id, [IssueState.PAUSED], IssueState.SENDING):
+            self._refuse(row, "resumed", IssueState.SENDING)
+        return self.status(identity)
+
+    def cancel(self, identity: str) -> Tally:
+        """Skip all that is still owed of an issue, for good; what is on its way arrives."""
+        row = self._planned(identity)
+        before = [IssueState.SENDING, IssueState.PAUSED]
+        if not self._control.move(row.id, before, IssueState.CANCELLED):
+            self._refuse(row, "cancelled", IssueState.CANCELLED)
+        with exclusive(self._engine, f"send-{identity}") as held:
+            if held:  # nobody sends it, so whoever did was killed
+                recorder = self._recorder(row)
+                self._settle_old(row, recorder)
+                self._conclude(row, recorder)
+            else:
+                self._control.skip_owed(row.id, _CANCELLED)
+        return self.status(identity)
+
+    def retry(self, identity: str) -> int:
+        """Owe an issue again to those who were refused or expired; returns how many."""
+        return self._control.retry_failed(self._planned(identity).id)
 
     def resolve(self, identity: str, *, resend: bool) -> int:
         """Settle the unknown deliveries: skip them, or owe them again; returns how many."""
-        return self._store.resolve_unknown(self._planned(identity).id, resend=resend)
+        return self._control.resolve_unknown(self._planned(identity).id, resend=resend)
 
     def proof(self, rendering: Rendering, values: dict[str, str], to: str) -> Outcome:
         """Send one copy outside the ledger; raises TryAgainError when the relay gives out."""
         message = self.sample(as_proof(rendering), values, to)
-        transport = open_transport(self._settings)
+        transport = open_transport(self._settings.routes[0], self._settings.folder)
         try:
-            with transport.connect() as connection:
-                outcomes = [one for _, one in connection.deliver(iter([message]), lambda _: None)]
+            outcomes = [one for _, one in hand_over(transport, [message])]
         except RelayError as error:
             raise TryAgainError(
                 f"The proof was not sent: {error.reason}.",
@@ -157,7 +231,7 @@ class Mailroom:
             list=self._settings.lists[0].id,
             values=values,
         )
-        return composer.compose(recipient, self._store.now())
+        return composer.compose(recipient, int(self._store.now()))
 
     def _planned(self, identity: str) -> IssueRow:
         row = self._plans.issue(identity)
@@ -169,24 +243,94 @@ class Mailroom:
         return row
 
     def _may_send(self, row: IssueRow) -> None:
-        if row.state in (IssueState.PAUSED, IssueState.CANCELLED):
-            raise DataError(f"{row.identity} is {row.state}.", "It is not sent in this state.")
+        if row.state is IssueState.PAUSED:
+            why = f": {row.reason}" if row.reason else ""
+            raise TryAgainError(
+                f"{row.identity} is paused{why}.",
+                f"Let it go on with `newsletter-bot resume {row.identity}`, then send it again.",
+            )
+        if row.state is IssueState.CANCELLED:
+            raise DataError(f"{row.identity} is cancelled.", "It is not sent any more.")
 
-    def _settle_old(self, row: IssueRow) -> None:
-        table = self._settings.transport
-        self._store.recover(row.id, resend=table.unknown == "resend")
-        if self._store.now() > row.planned_at + seconds(table.deadline):
+    def _refuse(self, row: IssueRow, done: str, already: IssueState) -> None:
+        if row.state is not already:
+            raise DataError(
+                f"{row.identity} is {row.state}: it cannot be {done}.",
+                f"See `newsletter-bot status {row.identity}`.",
+            )
+
+    def _recorder(self, row: IssueRow) -> Recorder:
+        return Recorder(self._settings.folder / f".sending-{row.identity}")
+
+    def _settle_old(self, row: IssueRow, recorder: Recorder) -> None:
+        """Settle what a run that was killed left behind; call it under the issue's lock."""
+        beyond = recorder.found(self._store.last_run(row.id))
+        resend = self._settings.transport.unknown == "resend"
+        self._store.recover(row.id, resend=resend, beyond=beyond)
+        deadline = row.planned_at + seconds(self._settings.transport.deadline)
+        if self._store.now() > deadline:
             self._store.expire(row.id)
 
-    def _hand_over(self, row: IssueRow, run: Run, progress: Callable[[Outcome], None]) -> None:
+    def _conclude(self, row: IssueRow, recorder: Recorder) -> None:
+        self._control.skip_owed(row.id, _CANCELLED)
+        if self._store.finish(row.id):
+            recorder.remove()
+
+    def _hand_over(
+        self, row: IssueRow, run: Run, progress: Callable[[], None], recorder: Recorder
+    ) -> None:
         table = self._settings.transport
+
+        def pause(reason: str) -> None:
+            self._control.move(row.id, [IssueState.SENDING], IssueState.PAUSED, reason)
+
         composer = Composer(self._plans.rendering(row.rendering), self._settings, self._secret)
-        sender = Sender(
-            self._store, open_transport(self._settings), composer, Pace(table.rate), progress
+        relays = relays_of(self._settings, self._pacing)
+        domains = Domains(table.domain_connections, self._pacing.limits())
+        router = router_of(relays, row.lists, composer)
+        means = Means(
+            store=self._store,
+            pacing=self._pacing,
+            relays=relays,
+            backlog=Backlog(Feed(self._store, row.id), router, relays, domains),
+            domains=domains,
+            composer=composer,
+            recorder=recorder,
+            breaker=Breaker(),
+            retry_after=seconds(table.retry_after),
+            deadline=row.planned_at + seconds(table.deadline),
+            pause=pause,
+            progress=progress,
         )
-        owed = self._store.tally(row.id)
+        owed = self._report.tally(row.id)
         run.due = owed.get(DeliveryState.PLANNED, 0) + owed.get(DeliveryState.DEFERRED, 0)
-        sender.run(row.id, min(table.connections, run.due), run)
+        with recorder.recording(self._store.begin_run(row.id)):
+            Sender(means, row.id, lanes_of(means.relays, run.due), run).work()
+
+    def _warming_up(self) -> bool:
+        return any(one.warmup is not None for one in self._settings.routes)
+
+    def _stopped(self, run: Run, tally: Tally) -> TryAgainError:
+        left = f"{tally.remaining} of {tally.planned} are still owed; nothing is lost."
+        if run.halt is IssueState.PAUSED:
+            return TryAgainError(
+                f"Sending stopped: {run.trouble}. {left}",
+                f"When the cause is mended: `newsletter-bot resume {tally.issue}`, then"
+                f" `newsletter-bot send {tally.issue} --yes`.",
+            )
+        if run.not_before is not None:
+            zone = self._settings.newsletter.zone
+            when = datetime.fromtimestamp(run.not_before, zone)
+            return TryAgainError(
+                f"Sending stopped: {run.trouble}. {left}",
+                f"Run `newsletter-bot send {tally.issue} --yes` again from {when:%a %H:%M} on, or"
+                " add --wait.",
+            )
+        return TryAgainError(
+            f"Sending stopped: {run.trouble}. {left}",
+            f"Mend the cause, then run `newsletter-bot send {tally.issue} --yes` again: it goes on"
+            " where it stopped.",
+        )
 
 
 def _words(block: Only) -> str:

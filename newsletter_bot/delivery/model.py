@@ -73,6 +73,13 @@ class Recipient:
     values: Mapping[str, str]
     attempts: int = 0
     attempted_at: int | None = None
+    relay: str = ""  # that made the last attempt
+    unwanted: str = ""  # why it must not be sent after all, as far as was known when it was read
+
+    @property
+    def domain(self) -> str:
+        """The domain of the address, in lower case."""
+        return self.address.rpartition("@")[2].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +91,15 @@ class Message:
     recipient: str
     content: bytes
     needs_smtputf8: bool = False
+    dotless: bool = False  # certainly no line begins with a dot: none has to be doubled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Start:
     """`planned | deferred → sending`, before the bytes that could deliver leave."""
 
     delivery_id: int
+    again: bool = False  # not the first attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class Settle:
     delivery_id: int
     outcome: Outcome
     not_before: int | None = None
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,22 @@ class Release:
     """`sending → planned`: certainly not delivered, still owed."""
 
     delivery_id: int
+
+
+class DenialKind(StrEnum):
+    """Why a delivery may not begin."""
+
+    SETTLED = "settled"  # somebody settled it already
+    UNWANTED = "unwanted"  # the person left or was suppressed: it is skipped
+    HALTED = "halted"  # the issue was paused or cancelled: it stays owed
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """The ledger's no to a start."""
+
+    kind: DenialKind
+    reason: str
 
 
 Change = Start | Settle | Release

@@ -49,6 +49,7 @@ class IssueRow:
     lists: tuple[str, ...]
     planned_at: int
     finished_at: int | None
+    reason: str = ""  # why it is paused
 
 
 class PlanStore:
@@ -75,11 +76,19 @@ class PlanStore:
         with reading(self._engine) as connection:
             return Rendering.from_json(connection.execute(query).scalar_one())
 
-    def plan(self, rendering: Rendering, title: str, lists: Sequence[str]) -> IssueRow:
+    def plan(
+        self,
+        rendering: Rendering,
+        title: str,
+        lists: Sequence[str],
+        *,
+        engaged_first: bool = False,
+    ) -> IssueRow:
         """Write a row for everyone owed this issue; a second call changes nothing.
 
         One person on two lists is owed one copy. A suppressed address is written as skipped, so
-        that the numbers say what happened to everybody.
+        that the numbers say what happened to everybody. Rows are sent in the order written:
+        `engaged_first` puts those first who confirmed last, which a relay that warms up needs.
         """
         now = int(self._clock())
         with self._engine.begin() as connection:
@@ -99,7 +108,7 @@ class PlanStore:
             planned = _issue(connection, rendering.issue)
             assert planned is not None, "it was inserted above"
             for name in lists:
-                _plan_list(connection, planned.id, name, now)
+                _plan_list(connection, planned.id, name, now, engaged_first=engaged_first)
             return planned
 
     def forecast(self, lists: Sequence[str]) -> Iterator[tuple[Subscriber, str]]:
@@ -132,6 +141,7 @@ def _issue_row(row: RowMapping) -> IssueRow:
         lists=tuple(row["lists"]),
         planned_at=row["planned_at"],
         finished_at=row["finished_at"],
+        reason=row["reason"],
     )
 
 
@@ -160,9 +170,12 @@ def _skip_reason() -> ColumnElement[str]:
     return case((suppressions.c.suppression_key.is_not(None), reason), else_=literal(""))
 
 
-def _plan_list(connection: Connection, issue_id: int, name: str, now: int) -> None:
+def _plan_list(
+    connection: Connection, issue_id: int, name: str, now: int, *, engaged_first: bool
+) -> None:
     suppressed = suppressions.c.suppression_key.is_not(None)
     state = case((suppressed, literal("skipped")), else_=literal("planned"))
+    confirmed_last = [subscriptions.c.changed_at.desc()] if engaged_first else []
     people = (
         select(
             literal(issue_id),
@@ -177,7 +190,7 @@ def _plan_list(connection: Connection, issue_id: int, name: str, now: int) -> No
         .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
         .outerjoin(suppressions, _same_suppression())
         .where(subscriptions.c.list == name, subscriptions.c.state == _ACTIVE)
-        .order_by(subscribers.c.id)
+        .order_by(*confirmed_last, subscribers.c.id)
     )
     columns = ["issue_id", "subscriber_id", "list", "state", "attempts", "reason", "changed_at"]
     insert = _insert(connection, deliveries).from_select(columns, people)

@@ -1,226 +1,303 @@
-"""One run over an issue's due deliveries: several connections, one ledger, nothing twice."""
+"""One run over an issue's due deliveries: one thread that never waits, many sessions, one ledger.
+
+All that decides stands here, in one thread: who is next, what the ledger answered, what an outcome
+means. What waits is elsewhere: the ledger's writer, and sessions that say when they can go on.
+"""
 
 from __future__ import annotations
 
-import logging
-import sys
-import threading
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from sqlalchemy.exc import DBAPIError
 
 from newsletter_bot.delivery import retry
-from newsletter_bot.delivery.composer import Composer
-from newsletter_bot.delivery.feed import Feed
-from newsletter_bot.delivery.ledger import Ledger, LedgerError, NotOwedError, Ticket
-from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient, refused
-from newsletter_bot.delivery.pacing import Pace
-from newsletter_bot.delivery.store import LedgerStore
-from newsletter_bot.delivery.transports import Connection, RelayError, Transport
+from newsletter_bot.delivery.lanes import Entry, Lane, Watch
+from newsletter_bot.delivery.ledger import Ledger
+from newsletter_bot.delivery.means import Means
+from newsletter_bot.delivery.model import (
+    DeliveryState,
+    Denial,
+    DenialKind,
+    Message,
+    Outcome,
+    Recipient,
+    Start,
+    deferred,
+    refused,
+)
+from newsletter_bot.delivery.relays import Relay
+from newsletter_bot.delivery.run import Run
+from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError
+from newsletter_bot.delivery.waiting import Waiting
 from newsletter_bot.errors import DataError
 
-_log = logging.getLogger(__name__)
-
-# Seconds to wait before a relay that failed is asked again; after the last the run ends.
-_RELAY_PAUSES = (0.2, 1.0, 3.0)
-_TURN = 0.0002  # seconds
-_GRACE = 10.0  # seconds that messages in flight get when the run is told to stop
-
-
-@dataclass
-class Run:
-    """What a run shares between its threads: when to stop, and why it stopped."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    trouble: str = ""
-    due: int | None = None  # deliveries this run set out to make, once counted
-
-    def give_up(self, reason: str) -> None:
-        """End the run for everybody; the first reason is the one shown."""
-        if not self.trouble:
-            self.trouble = reason
-        self.stop.set()
-
-
-@dataclass
-class _OnTheWire:
-    """A message pulled by a connection, without an outcome yet."""
-
-    recipient: Recipient
-    ticket: Ticket
+_GRACE = 8.0  # seconds that messages in flight get when the run is told to stop
+_GOODBYE = 2.0  # seconds that sessions get to say QUIT
+_SHOW = 0.1  # seconds between two calls of `progress`
+_RETURNS = 3  # times that a session may end over one message before that message is put off
 
 
 class Sender:
     """Hands over what is due of one planned issue; made anew for each run."""
 
-    def __init__(
-        self,
-        store: LedgerStore,
-        transport: Transport,
-        composer: Composer,
-        pace: Pace,
-        progress: Callable[[Outcome], None] = lambda _outcome: None,
-    ) -> None:
-        self._store = store
-        self._transport = transport
-        self._composer = composer
-        self._pace = pace
-        self._progress = progress
-
-    def run(self, issue_id: int, connections: int, run: Run) -> None:
-        """Send until nothing is due, `run.stop` is set, or the relay gives out.
-
-        Returns with `run.trouble` set when deliveries that were due remain. Outcomes of every
-        message that left are on disk by then.
-        """
-        feed = Feed(self._store, issue_id)
-        with _threads_that_take_turns(), Ledger(self._store) as ledger:
-            worker = _Worker(self, feed, ledger, run)
-            threads = [
-                threading.Thread(target=worker.work, name=f"connection-{n}", daemon=True)
-                for n in range(connections)
-            ]
-            for thread in threads:
-                thread.start()
-            _join(threads, run)
-
-    def connect(self) -> Connection:
-        """Open one session with the relay."""
-        return self._transport.connect()
-
-    def compose(self, recipient: Recipient) -> Message:
-        """Write a message, dated at its first attempt."""
-        return self._composer.compose(recipient, recipient.attempted_at or self._store.now())
-
-    def may_leave(self, run: Run) -> bool:
-        """Wait for a turn within the rate; False when the run is to stop."""
-        return self._pace.wait(run.stop)
-
-    def settle(self, ledger: Ledger, recipient: Recipient, outcome: Outcome) -> None:
-        """Record an outcome, and when to try again if it is a deferral."""
-        not_before = None
-        if outcome.state is DeliveryState.DEFERRED:
-            not_before = self._store.now() + retry.wait_after(recipient.attempts + 1)
-        ledger.settle(recipient.delivery_id, outcome, not_before)
-        self._progress(outcome)
-
-
-class _Worker:
-    """What each connection's thread does."""
-
-    def __init__(self, sender: Sender, feed: Feed, ledger: Ledger, run: Run) -> None:
-        self._sender = sender
-        self._feed = feed
-        self._ledger = ledger
+    def __init__(self, means: Means, issue_id: int, lanes: Sequence[Lane], run: Run) -> None:
+        self._means = means
+        self._lanes = lanes
         self._run = run
+        self._waiting = Waiting(means, issue_id, run)
+        self._watch = Watch()
+        self._ledger = Ledger(means.store, self._watch.wake, means.recorder.settled)
+        self._asked: dict[Start, Entry] = {}  # that the ledger has not answered
+        self._returns: Counter[int] = Counter()  # sessions that ended over a message
+        self._shown = 0.0
 
     def work(self) -> None:
-        """Connect and send until the feed is empty; a relay that fails is asked again later."""
-        failures = 0
-        while not self._run.stop.is_set() and not self._feed.empty:
-            conversation = _Conversation(self._sender, self._feed, self._ledger, self._run)
+        """Send until nothing is due, the run is told to stop, or every relay is down.
+
+        Returns with `run.trouble` set when deliveries that were due remain. The outcome of every
+        message that left is on disk by then.
+        """
+        self._run.woken_by(self._watch.wake)
+        gc.freeze()  # what the program was made of is not searched for garbage again and again
+        with self._ledger:
             try:
-                conversation.hold()
-                failures = 0
-            except RelayError as error:
-                failures = 0 if conversation.settled else failures + 1
-                if error.lasting or failures > len(_RELAY_PAUSES):
-                    self._run.give_up(error.reason)
-                elif failures:
-                    self._run.stop.wait(_RELAY_PAUSES[failures - 1])
-            except LedgerError as error:
-                self._run.give_up(str(error))
-            except NotOwedError:
-                pass  # settled by somebody else: this connection ends, the next goes on behind it
-            except Exception as error:  # noqa: BLE001 - a thread must never end unheard
-                _log.exception("a connection's thread ended")
-                self._run.give_up(f"unexpected {type(error).__name__}: {error}")
+                self._send()
+                self._finish()
+            except DBAPIError as error:
+                self._run.give_up(f"the ledger cannot be written: {error.orig}")
+                self._finish()
+            finally:
+                self._drop_what_is_left()
+        self._watch.close()
+        if self._ledger.error is not None:
+            self._run.give_up(str(self._ledger.error))
 
+    # ── the loop ─────────────────────────────────────────────────────────────────────────────
 
-class _Conversation:
-    """One connection's messages, and which of them have no outcome yet."""
-
-    def __init__(self, sender: Sender, feed: Feed, ledger: Ledger, run: Run) -> None:
-        self._sender = sender
-        self._feed = feed
-        self._ledger = ledger
-        self._run = run
-        self._open: dict[int, _OnTheWire] = {}
-        self.settled = 0
-
-    def hold(self) -> None:
-        """Deliver until the feed or the connection ends; raises RelayError, LedgerError."""
-        try:
-            with self._sender.connect() as connection:
-                for message, outcome in connection.deliver(self._messages(), self._before_final):
-                    entry = self._open.pop(message.delivery_id)
-                    self._sender.settle(self._ledger, entry.recipient, outcome)
-                    self.settled += 1
-        except (RelayError, NotOwedError):
-            self._give_back()
-            raise
-
-    def _messages(self) -> Iterator[Message]:
-        while not self._run.stop.is_set():
-            due = self._feed.take()
-            if due is None:
+    def _send(self) -> None:
+        until = 0.0
+        while not self._run.stopping:
+            self._turn(until, filling=True)
+            if self._ledger.error is not None:
                 return
-            if due.skip:
-                skipped = Outcome(DeliveryState.SKIPPED, due.skip)
-                self._sender.settle(self._ledger, due.recipient, skipped)
+            quiet = not self._busy() and self._ledger.idle
+            if quiet and not self._waiting.is_worth_it():
+                return
+            until = self._waiting.until()
+
+    def _finish(self) -> None:
+        """Let messages in flight come to their end, then say goodbye to the relays."""
+        end = time.monotonic() + _GRACE
+        while self._busy() and time.monotonic() < end and self._ledger.error is None:
+            self._turn(min(end, time.monotonic() + _SHOW))
+        idle = [lane for lane in self._lanes if lane.session is not None and not lane.held]
+        for lane in idle:
+            assert lane.session is not None, "chosen for it"
+            lane.session.finish()
+            self._speak(lane)
+        end = time.monotonic() + _GOODBYE
+        while time.monotonic() < end and any(lane.session is not None for lane in idle):
+            self._turn(min(end, time.monotonic() + _SHOW))
+
+    def _busy(self) -> bool:
+        return any(lane.held for lane in self._lanes)
+
+    def _turn(self, until: float, *, filling: bool = False) -> None:
+        """Wait for something to happen; hear everybody, take on more, then speak once to each."""
+        concerned = dict.fromkeys(self._ready(until))
+        for lane in concerned:
+            if lane.session is not None:
+                self._hear(lane, lane.session.listen())
+        concerned |= self._hear_ledger()
+        if filling:
+            for relay in self._means.relays:
+                concerned |= self._fill(relay)
+        for lane in concerned:
+            self._speak(lane)
+        if time.monotonic() > self._shown + _SHOW:
+            self._shown = time.monotonic()
+            self._means.progress()
+
+    def _ready(self, until: float) -> list[Lane]:
+        ends = [(lane, lane.session.deadline) for lane in self._lanes if lane.session is not None]
+        until = min([until, *(end for _, end in ends if end is not None)])
+        ready = self._watch.wait(self._lanes, until)
+        now = time.monotonic()
+        return [*ready, *(lane for lane, end in ends if end is not None and end < now)]
+
+    # ── who is next ──────────────────────────────────────────────────────────────────────────
+
+    def _fill(self, relay: Relay) -> dict[Lane, None]:
+        """Take on as many deliveries as the relay's sessions have room for."""
+        if relay.down:
+            self._means.backlog.reroute(relay)
+            return {}
+        now = self._means.store.now()
+        filled: dict[Lane, None] = {}
+        idle = 0
+        for lane in self._lanes:
+            if lane.relay is not relay:
                 continue
-            if not self._sender.may_leave(self._run):
-                self._feed.give_back(due.recipient)
-                return
-            message = self._composed(due.recipient)
-            if message is not None:
-                yield message
+            rested = lane.session is None and time.monotonic() >= relay.rests_until
+            if rested and self._means.backlog.has_more_than(idle, relay, now):
+                self._open(lane)
+            while lane.room > 0 and relay.pace.allows(now) and self._begin_next(lane, now):
+                filled[lane] = None
+            idle += lane.session is not None and not lane.held
+        return filled
 
-    def _composed(self, recipient: Recipient) -> Message | None:
+    def _begin_next(self, lane: Lane, now: float) -> bool:
+        recipient = self._means.backlog.take(lane.relay, now)
+        if recipient is None:
+            return False
+        if recipient.unwanted:
+            self._skip(recipient, recipient.unwanted)
+        else:
+            self._begin(lane, recipient)
+        return True
+
+    def _open(self, lane: Lane) -> None:
+        lane.opened_at = time.monotonic()
+        lane.outcomes = 0
+        lane.session = lane.relay.transport.open(self._beyond, self._watch.wake)
+
+    def _beyond(self, message: Message) -> None:
+        self._means.recorder.beyond(message.delivery_id)
+
+    def _begin(self, lane: Lane, recipient: Recipient) -> None:
+        """Write the message and give it to the session, while the ledger is asked for `sending`."""
+        lane.relay.pace.depart()
+        self._means.domains.limit(lane.relay.name, recipient.domain).under_way += 1
+        date = recipient.attempted_at or int(self._means.store.now())
+        start = Start(recipient.delivery_id, again=recipient.attempts > 0)
+        self._ledger.start(start)
         try:
-            message = self._sender.compose(recipient)
+            message = self._means.composer.compose(recipient, date)
         except (DataError, UnicodeError) as error:
-            self._sender.settle(self._ledger, recipient, refused(f"cannot be written: {error}"))
-            return None
-        ticket = self._ledger.start(recipient.delivery_id)
-        self._open[recipient.delivery_id] = _OnTheWire(recipient, ticket)
-        return message
+            self._settle(lane.relay, recipient, refused(f"cannot be written: {error}"))
+            return
+        entry = self._asked[start] = Entry(recipient, lane, message)
+        lane.held[recipient.delivery_id] = entry
+        assert lane.session is not None, "it has room"
+        lane.session.give(message)
 
-    def _before_final(self, message: Message) -> None:
-        self._open[message.delivery_id].ticket.wait()
+    def _hear_ledger(self) -> dict[Lane, None]:
+        """Let the sessions deliver what may be delivered."""
+        concerned: dict[Lane, None] = {}
+        for start, denial in self._ledger.answers():
+            entry = self._asked.pop(start, None)
+            if entry is None or entry.lane.held.get(start.delivery_id) is not entry:
+                continue  # its session ended meanwhile, and it was put back
+            lane = entry.lane
+            assert lane.session is not None, "it holds the message"
+            concerned[lane] = None
+            if denial is None:
+                lane.session.clear(entry.message)
+            else:
+                del lane.held[start.delivery_id]
+                lane.session.withdraw(entry.message)
+                self._denied(entry, denial)
+        return concerned
 
-    def _give_back(self) -> None:
-        for entry in self._open.values():
-            try:
-                entry.ticket.wait()
-            except (LedgerError, NotOwedError):
+    def _denied(self, entry: Entry, denial: Denial) -> None:
+        recipient = entry.recipient
+        self._means.domains.limit(entry.lane.relay.name, recipient.domain).under_way -= 1
+        if denial.kind is DenialKind.UNWANTED:
+            self._skip(recipient, denial.reason)
+        elif denial.kind is DenialKind.HALTED:
+            self._waiting.is_halted()
+
+    def _skip(self, recipient: Recipient, reason: str) -> None:
+        self._ledger.settle(recipient.delivery_id, Outcome(DeliveryState.SKIPPED, reason))
+        self._means.backlog.settled(recipient.delivery_id)
+        self._run.done += 1
+
+    # ── what becomes of it ───────────────────────────────────────────────────────────────────
+
+    def _speak(self, lane: Lane) -> None:
+        if lane.session is not None:
+            self._hear(lane, lane.session.speak())
+        self._watch.follow(lane)
+
+    def _hear(self, lane: Lane, outcomes: Sequence[tuple[Message, Outcome]]) -> None:
+        for message, outcome in outcomes:
+            lane.outcomes += 1
+            entry = lane.held.pop(message.delivery_id)
+            self._settle(lane.relay, entry.recipient, outcome)
+        if lane.session is not None and lane.session.closed:
+            self._closed(lane, lane.session.error)
+
+    def _settle(self, relay: Relay, recipient: Recipient, outcome: Outcome) -> None:
+        means = self._means
+        now, row = means.store.now(), recipient.delivery_id
+        if relay.works():
+            self._remember(relay)
+        changed = means.domains.hear(relay.name, recipient.domain, outcome, now)
+        if changed is not None:
+            means.pacing.limit_changed(relay.name, recipient.domain, changed, means.domains.most)
+        not_before = None
+        if outcome.state is DeliveryState.DEFERRED:
+            not_before = int(now) + retry.wait_after(recipient.attempts + 1, means.retry_after)
+        self._ledger.settle(row, outcome, not_before, relay.name)
+        means.backlog.settled(row)
+        self._returns.pop(row, None)
+        self._run.done += 1
+        why = means.breaker.hear(outcome)
+        if why is not None:
+            means.pause(why)
+            self._waiting.is_halted()
+
+    def _closed(self, lane: Lane, error: RelayError | None) -> None:
+        """Let a lane whose session is over begin a new one, and its messages another way."""
+        lane.session = None
+        self._watch.follow(lane)  # at once: its descriptor's number may be a new session's soon
+        self._watch.wake()
+        held, lane.held = lane.held, {}
+        for row, entry in held.items():
+            self._returns[row] += 1
+            if self._returns[row] < _RETURNS or error is None or not lane.outcomes:
+                self._give_back(entry)
+            else:
+                why = deferred(f"the session ended over it: {error.reason}")
+                self._settle(lane.relay, entry.recipient, why)
+        if error is None or isinstance(error, ConnectionEndedError):
+            return
+        relay = lane.relay
+        if lane.opened_at >= relay.failed_at or error.lasting:  # once for all that fell together
+            relay.fail(
+                error.reason, time.monotonic(), lasting=error.lasting, patient=self._run.wait
+            )
+            self._remember(relay)
+
+    def _give_back(self, entry: Entry) -> None:
+        relay, recipient = entry.lane.relay, entry.recipient
+        self._means.domains.limit(relay.name, recipient.domain).under_way -= 1
+        self._ledger.release(recipient.delivery_id)
+        if not self._run.stopping:
+            self._means.backlog.give_back(relay, recipient)
+
+    def _remember(self, relay: Relay) -> None:
+        rests = max(0.0, relay.rests_until - time.monotonic())
+        until = self._means.store.now() + rests
+        with _forgetful():
+            self._means.pacing.relay_failed(relay.name, relay.failures, until, relay.reason)
+
+    def _drop_what_is_left(self) -> None:
+        self._run.stopping = True
+        for lane in self._lanes:
+            if lane.session is None:
                 continue
-            self._ledger.release(entry.recipient.delivery_id)
-            self._feed.give_back(entry.recipient)
-        self._open.clear()
+            self._hear(lane, lane.session.abandon())
+        for relay in self._means.relays:
+            with _forgetful():
+                relay.pace.end(self._means.store.now())
 
 
-@contextmanager
-def _threads_that_take_turns() -> Iterator[None]:
-    """Let the ledger's thread in quickly.
-
-    SQLite gives the interpreter up at every row, and by default waits 5 ms to get it back from a
-    thread that composes messages.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
-def _join(threads: list[threading.Thread], run: Run) -> None:
-    """Wait for the threads; once told to stop, only as long as messages in flight may take."""
-    for thread in threads:
-        while thread.is_alive() and not run.stop.is_set():
-            thread.join(0.1)
-    end = time.monotonic() + _GRACE
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
+def _forgetful() -> AbstractContextManager[None]:
+    """Go on where the state of pacing cannot be written: it is not worth a message."""
+    return contextlib.suppress(DBAPIError)

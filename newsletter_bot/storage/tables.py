@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -82,6 +83,8 @@ issues = Table(
     Column("lists", JSON, nullable=False),
     Column("planned_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
+    Column("reason", Text, nullable=False, server_default=""),  # why it was paused or cancelled
+    Column("run", Text, nullable=False, server_default=""),  # the name of the last run
 )
 
 deliveries = Table(
@@ -97,6 +100,46 @@ deliveries = Table(
     Column("not_before", BigInteger),  # of a deferred delivery
     Column("reason", Text, nullable=False),  # the server's text, or why it was skipped
     Column("changed_at", BigInteger, nullable=False),
+    Column("relay", Text, nullable=False, server_default=""),  # that made the last attempt
     UniqueConstraint("issue_id", "subscriber_id"),
     Index("ix_deliveries_issue_id_state_id", "issue_id", "state", "id"),
+)
+
+replies = Table(
+    "replies",  # what was said to earlier attempts: a delivery's own row holds the last
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("delivery_id", RowId, ForeignKey("deliveries.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("relay", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+relays = Table(
+    "relays",  # what a restart must not forget about a relay
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("free_at", Float, nullable=False),  # when its rate allows the next message
+    Column("failures", Integer, nullable=False),  # in a row, without a message between
+    Column("not_before", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+departures = Table(
+    "departures",  # messages begun through a relay, for sliding windows and warm-up
+    metadata,
+    Column("relay", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),  # since 1970 UTC
+    Column("count", Integer, nullable=False),
+)
+
+domains = Table(
+    "domains",  # recipients' domains that asked us to slow down
+    metadata,
+    Column("relay", Text, primary_key=True),
+    Column("domain", Text, primary_key=True),
+    Column("connections", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
 )

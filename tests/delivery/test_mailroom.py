@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from newsletter_bot.delivery.mailroom import Mailroom
-from newsletter_bot.delivery.model import DeliveryState, Outcome
-from newsletter_bot.delivery.sender import Run
+from newsletter_bot.delivery.model import DeliveryState, Start
+from newsletter_bot.delivery.run import Run
+from newsletter_bot.delivery.store import Page
 from newsletter_bot.errors import DataError, TryAgainError
 from newsletter_bot.issues.model import Condition
 from newsletter_bot.rendering.model import Escape, Hole, Only, Rendering, Static
@@ -251,10 +251,9 @@ def test_rows_left_by_a_process_that_died_become_unknown(office: Callable[..., O
     here = office()
     here.add("ada", "bo")
     row = here.mailroom._plans.plan(rendering(), "Week 1", ["weekly"])
-    due = here.mailroom._store.due(row.id, DeliveryState.PLANNED, 0, 1)[0]
-    from newsletter_bot.delivery.model import Start
+    due = here.mailroom._store.due(row.id, DeliveryState.PLANNED, Page(0, 1))[0]
 
-    here.mailroom._store.write([Start(due.recipient.delivery_id)])
+    here.mailroom._store.write([Start(due.delivery_id)])
     tally = here.send()
     assert (tally.accepted, tally.unknown, tally.balanced) == (1, 1, True)
     assert sum(here.server.recipients().values()) == 1
@@ -263,15 +262,13 @@ def test_rows_left_by_a_process_that_died_become_unknown(office: Callable[..., O
 def test_a_run_that_is_told_to_stop_finishes_what_is_in_flight(
     office: Callable[..., Office],
 ) -> None:
-    here = office()
+    here = office(rate="50/s")
     here.add(*[f"reader{n}" for n in range(50)])
     run = Run()
-    seen: list[Outcome] = []
 
-    def stop_after_five(outcome: Outcome) -> None:
-        seen.append(outcome)
-        if len(seen) == 5:
-            run.stop.set()
+    def stop_after_five() -> None:
+        if run.done >= 5:
+            run.stop()
 
     tally = here.mailroom.send(rendering(), "x", ["weekly"], run, stop_after_five)
     assert 5 <= tally.accepted < 50
@@ -327,23 +324,6 @@ def test_a_proof_goes_to_the_editor_and_leaves_the_ledger_alone(
     assert here.mailroom.issues() == []
 
 
-def test_a_rate_spaces_messages_over_all_connections() -> None:
-    from newsletter_bot.delivery.pacing import Pace
-
-    now = 100.0
-    waits: list[float] = []
-
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout or 0.0)
-            return False
-
-    pace = Pace("10/s", clock=lambda: now)
-    for _ in range(4):
-        assert pace.wait(Stop())
-    assert waits == pytest.approx([0.0, 0.1, 0.2, 0.3])
-
-
 @pytest.fixture(autouse=True)
 def _quick_relay_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsletter_bot.delivery.sender._RELAY_PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("newsletter_bot.delivery.relays.PAUSES", (0.01, 0.01, 0.01))

@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from newsletter_bot import settings as configuration
 from newsletter_bot.delivery.model import Message, Outcome
 from newsletter_bot.errors import ConfigurationError
-from newsletter_bot.settings import Settings, Table
+from newsletter_bot.settings.tables import RelayTable, Table
 
 
 class RelayError(Exception):
-    """The relay, not a recipient, failed: what was pulled without an outcome was not delivered.
+    """The relay, not a recipient, failed: what it held without an outcome was not delivered.
 
     `lasting` failures (login refused, sender refused) are not cured by trying again.
     """
@@ -33,8 +33,90 @@ class ConnectionEndedError(RelayError):
     """The server ended the session between messages, as many do: connect again at once."""
 
 
+BeforeFinal = Callable[[Message], None]
+
+
+class Session(Protocol):
+    """One session with a relay. The sender's thread alone uses it, and never waits inside.
+
+    At most two messages are without an outcome at any time. A message may be announced to the relay
+    as soon as it is given, but nothing leaves that could complete its delivery before `clear`;
+    `before_final`, which the transport got when it opened the session, is called right before that.
+    """
+
+    error: RelayError | None
+    """Why the session is over, once it is: messages it still held were certainly not delivered.
+
+    One that may have been delivered gets the outcome `unknown` from `listen` or `speak` first.
+    """
+    closed: bool
+    """True once the session is over, in peace or with an error."""
+
+    @property
+    def room(self) -> int:
+        """How many more messages it takes now; 0 until the relay has greeted us."""
+        ...
+
+    @property
+    def file(self) -> int | None:
+        """The descriptor that becomes readable, when there is one to watch."""
+        ...
+
+    @property
+    def writing(self) -> bool:
+        """True when that descriptor's becoming writable is waited for as well."""
+        ...
+
+    @property
+    def deadline(self) -> float | None:
+        """When `listen` and `speak` must be called at the latest (time.monotonic), if it waits."""
+        ...
+
+    def give(self, message: Message) -> None:
+        """Take a message to deliver, once it is cleared."""
+        ...
+
+    def clear(self, message: Message) -> None:
+        """Let a message that was given be delivered."""
+        ...
+
+    def withdraw(self, message: Message) -> None:
+        """Take back a message that was not cleared: no outcome comes of it.
+
+        The session may have to end over it.
+        """
+        ...
+
+    def listen(self) -> list[tuple[Message, Outcome]]:
+        """Hear what the relay has said by now; returns the outcomes that became known."""
+        ...
+
+    def speak(self) -> list[tuple[Message, Outcome]]:
+        """Say all there is to say, in one write; after `listen`, `give` and `clear`.
+
+        Returns outcomes as `listen` does: a relay that hung up says why in its last words.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Take no more messages; say goodbye once those held have their outcomes."""
+        ...
+
+    def abandon(self) -> list[tuple[Message, Outcome]]:
+        """End it now; returns `unknown` for whatever may have been delivered."""
+        ...
+
+
+class Transport(Protocol):
+    """A configured way to reach one relay."""
+
+    def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> Session:
+        """Begin a session. What must wait does so in a thread, which calls `wake` when done."""
+        ...
+
+
 class Connection(Protocol):
-    """One session with a relay, used by one thread."""
+    """A session for transports that wait: each runs in a thread of its own (see threaded.py)."""
 
     def __enter__(self) -> Self: ...
 
@@ -46,28 +128,19 @@ class Connection(Protocol):
     ) -> None: ...
 
     def deliver(
-        self, messages: Iterator[Message], before_final: Callable[[Message], None]
+        self, messages: Iterator[Message], before_final: BeforeFinal
     ) -> Iterator[tuple[Message, Outcome]]:
         """Hand messages over, one outcome for each message pulled, in the order pulled.
 
-        At most two messages are without an outcome at any time. `before_final` is called for a
-        message before the first byte leaves that could complete its delivery; when it raises, that
-        message is not delivered. RelayError says that the messages pulled without an outcome were
-        certainly not delivered; a message that may have been gets the outcome `unknown` first.
+        `before_final` is called for a message before the first byte leaves that could complete its
+        delivery. RelayError says that messages pulled without an outcome were certainly not
+        delivered; a message that may have been gets the outcome `unknown` first.
         """
         ...
 
 
-class Transport(Protocol):
-    """A configured way to reach one relay; connections are opened from several threads."""
-
-    def connect(self) -> Connection:
-        """Open a session; raises RelayError."""
-        ...
-
-
 class TransportKind(Protocol):
-    """What a transport's module offers under its own name (`smtp.py` is `kind = "smtp"`)."""
+    """What a transport's module offers under its own name (`smtp` is `kind = "smtp"`)."""
 
     description: str
     Options: type[Table]
@@ -83,20 +156,19 @@ def kinds() -> dict[str, TransportKind]:
     return {name: _kind(name) for name in names}
 
 
-def open_transport(settings: Settings) -> Transport:
-    """Make the transport that [transport] asks for; raises ConfigurationError."""
-    table = settings.transport
+def open_transport(table: RelayTable, folder: Path) -> Transport:
+    """Make the transport that a relay's table asks for; raises ConfigurationError."""
     known = kinds()
     if table.kind not in known:
         raise ConfigurationError(
-            f"newsletter.toml: transport.kind: {table.kind!r} is not a transport.",
+            f"newsletter.toml: {table.place}.kind: {table.kind!r} is not a transport.",
             f"Known transports: {', '.join(known)}.",
         )
     kind = known[table.kind]
     options: BaseModel = configuration.read_options(
-        kind.Options, table.options, "transport", settings.folder
+        kind.Options, table.options, table.place, folder
     )
-    return kind.open_transport(options, settings.folder)
+    return kind.open_transport(options, folder)
 
 
 def _kind(name: str) -> TransportKind:

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from newsletter_bot.delivery.model import Message, Outcome, accepted
-from newsletter_bot.delivery.transports import RelayError
-from newsletter_bot.settings import Table
+from newsletter_bot.delivery.threaded import ThreadedSession
+from newsletter_bot.delivery.transports import BeforeFinal, RelayError
+from newsletter_bot.settings.tables import Table
 
 description = "Write each message into a Maildir folder (`path`); no server is involved."
 
@@ -33,6 +34,10 @@ class Maildir:
     """A Maildir: written to `tmp`, then renamed into `new`, which is the moment of delivery."""
 
     path: Path
+
+    def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> ThreadedSession:
+        """Begin to write in a thread: a flush of the disk waits."""
+        return ThreadedSession(self.connect, before_final, wake)
 
     def connect(self) -> MaildirConnection:
         """Make the folders when they are not there; raises RelayError."""
@@ -62,13 +67,13 @@ class MaildirConnection:
         pass
 
     def deliver(
-        self, messages: Iterator[Message], before_final: Callable[[Message], None]
+        self, messages: Iterator[Message], before_final: BeforeFinal
     ) -> Iterator[tuple[Message, Outcome]]:
         """Write each message; a full disk is the relay's failure, not the recipient's."""
         for message in messages:
             yield message, self._write(message, before_final)
 
-    def _write(self, message: Message, before_final: Callable[[Message], None]) -> Outcome:
+    def _write(self, message: Message, before_final: BeforeFinal) -> Outcome:
         trace = f"Return-Path: <{message.sender}>\r\nDelivered-To: {message.recipient}\r\n"
         content = (trace.encode() + message.content).replace(b"\r\n", b"\n")
         name = hashlib.sha256(content).hexdigest()[:40]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from newsletter_bot.delivery.model import DeliveryState, Message
-from newsletter_bot.delivery.transports import Connection, Transport, kinds, maildir, smtp
+from newsletter_bot.delivery.model import DeliveryState, Message, Outcome
+from newsletter_bot.delivery.single import hand_over
+from newsletter_bot.delivery.transports import Session, Transport, kinds, maildir, smtp
 
 MakeTransport = Callable[..., Transport]
 
@@ -29,61 +32,76 @@ def message(number: int, body: str = "Hello\r\n") -> Message:
 
 
 def test_each_message_pulled_gets_one_outcome_in_order(transport: Transport) -> None:
-    with transport.connect() as connection:
-        made = list(connection.deliver(map(message, range(1, 6)), lambda _one: None))
+    made = list(hand_over(transport, map(message, range(1, 6))))
     assert [one.delivery_id for one, _ in made] == [1, 2, 3, 4, 5]
     assert all(outcome.state is DeliveryState.ACCEPTED for _, outcome in made)
     assert all(outcome.reason for _, outcome in made)
 
 
 def test_nothing_to_deliver_is_no_trouble(transport: Transport) -> None:
-    with transport.connect() as connection:
-        assert list(connection.deliver(iter(()), lambda _one: None)) == []
+    assert list(hand_over(transport, [])) == []
 
 
 def test_a_message_is_announced_before_it_can_be_delivered(transport: Transport) -> None:
     events: list[tuple[str, int]] = []
-    with transport.connect() as connection:
-        announced = connection.deliver(
-            map(message, (1, 2, 3)), lambda one: events.append(("before", one.delivery_id))
-        )
-        for one, _outcome in announced:
-            events.append(("after", one.delivery_id))
+    announced = hand_over(
+        transport, map(message, (1, 2, 3)), lambda one: events.append(("before", one.delivery_id))
+    )
+    for one, _outcome in announced:
+        events.append(("after", one.delivery_id))
     for number in (1, 2, 3):
         assert events.index(("before", number)) < events.index(("after", number))
 
 
-def test_at_most_two_messages_are_without_an_outcome(transport: Transport) -> None:
-    waiting: set[int] = set()
-    largest = 0
+def test_a_session_takes_two_messages_at_a_time_and_never_waits(transport: Transport) -> None:
+    rung = threading.Event()
+    session = transport.open(lambda _one: None, rung.set)
+    until(session, lambda: session.room > 0)
+    assert session.room == 2
+    for number in (1, 2):
+        session.give(message(number))
+    assert session.room == 0
+    assert until(session, lambda: True) == []  # nothing leaves that was not cleared
+    for number in (1, 2):
+        session.clear(message(number))
+    made = until(session, lambda: session.room == 2)
+    assert [one.delivery_id for one, _ in made] == [1, 2]
+    session.finish()
+    assert session.room == 0
+    until(session, lambda: session.closed)
+    assert session.error is None
 
-    def source() -> Iterator[Message]:
-        nonlocal largest
-        for number in range(1, 8):
-            waiting.add(number)
-            largest = max(largest, len(waiting))
-            yield message(number)
 
-    with transport.connect() as connection:
-        for one, _outcome in connection.deliver(source(), lambda _one: None):
-            waiting.discard(one.delivery_id)
-    assert largest <= 2
+def test_a_session_that_is_abandoned_holds_nothing_that_may_arrive(transport: Transport) -> None:
+    session = transport.open(lambda _one: None, lambda: None)
+    until(session, lambda: session.room > 0)
+    assert session.abandon() == []
+    assert session.closed
 
 
-def test_a_message_whose_announcement_fails_is_not_delivered(transport: Transport) -> None:
-    def fail(one: Message) -> None:
-        if one.delivery_id == 2:
-            raise LookupError("not owed")
+def test_a_message_withdrawn_before_it_was_cleared_is_never_delivered(
+    transport: Transport,
+) -> None:
+    announced: list[int] = []
+    session = transport.open(lambda one: announced.append(one.delivery_id), lambda: None)
+    until(session, lambda: session.room > 0)
+    session.give(message(1))
+    session.listen()
+    session.speak()
+    session.withdraw(message(1))
+    session.finish()
+    assert until(session, lambda: session.closed) == []
+    assert announced == []
 
-    done = []
 
-    def converse(connection: Connection) -> None:
-        for one, _outcome in connection.deliver(map(message, (1, 2, 3)), fail):
-            done.append(one.delivery_id)
-
-    with pytest.raises(LookupError), transport.connect() as connection:
-        converse(connection)
-    assert done == [1]
+def until(session: Session, done: Callable[[], bool]) -> list[tuple[Message, Outcome]]:
+    outcomes: list[tuple[Message, Outcome]] = []
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end, "it took too long"
+        outcomes += session.listen() + session.speak()
+        time.sleep(0.001)
+    return outcomes
 
 
 def test_every_transport_says_what_it_is_and_which_options_it_has() -> None:

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome
+from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError, smtp
 from newsletter_bot.errors import ConfigurationError
 
-Connect = Callable[..., smtp.SmtpConnection]
+Connect = Callable[..., smtp.Smtp]
 
 
 @pytest.fixture(params=[True, False], ids=["pipelining", "no pipelining"])
 def connect(request: pytest.FixtureRequest, smtp_server: Any, tmp_path: Path) -> Connect:
-    def to(*faults: str) -> smtp.SmtpConnection:
+    def to(*faults: str) -> smtp.Smtp:
         server = smtp_server(*faults, pipelining=request.param)
         options = smtp.Options(port=server.port, tls="none")
-        return smtp.open_transport(options, tmp_path).connect()
+        return smtp.open_transport(options, tmp_path)
 
     return to
 
@@ -30,11 +31,10 @@ def message(name: str, body: str = "Hello\r\n") -> Message:
     return Message(hash(name), "bounce@example.com", address, content, not address.isascii())
 
 
-def outcomes(connection: smtp.SmtpConnection, *names: str) -> dict[str, Outcome]:
+def outcomes(transport: smtp.Smtp, *names: str) -> dict[str, Outcome]:
     messages = {one.delivery_id: name for name in names for one in [message(name)]}
-    with connection:
-        made = connection.deliver(map(message, names), lambda _one: None)
-        return {messages[one.delivery_id]: outcome for one, outcome in made}
+    made = hand_over(transport, map(message, names))
+    return {messages[one.delivery_id]: outcome for one, outcome in made}
 
 
 @pytest.mark.parametrize("phase", ["rcpt@bo@example.com", "dot@bo@example.com"])
@@ -75,22 +75,23 @@ def test_a_drop_before_the_final_dot_leaves_the_message_undelivered(
 
 
 def test_a_drop_in_the_middle_of_a_body_leaves_the_message_undelivered(connect: Connect) -> None:
-    connection = connect("body=drop")
+    transport = connect("body=drop")
     large = message("ada", "a line of a body larger than any buffer on the way\r\n" * 400_000)
-    with pytest.raises(RelayError), connection:
-        list(connection.deliver(iter([large]), lambda _one: None))
+    with pytest.raises(RelayError):
+        list(hand_over(transport, [large]))
 
 
 @pytest.mark.parametrize("phase", ["dot", "after"])
 def test_a_drop_after_the_final_dot_is_unknown(connect: Connect, phase: str) -> None:
     seen = []
 
-    def converse(connection: smtp.SmtpConnection) -> None:
-        for one, outcome in connection.deliver(map(message, ("ada", "bo", "cy")), lambda _m: None):
+    def converse() -> None:
+        transport = connect(f"{phase}@bo@example.com=drop")
+        for one, outcome in hand_over(transport, map(message, ("ada", "bo", "cy"))):
             seen.append((one.recipient, outcome.state))
 
-    with pytest.raises(RelayError), connect(f"{phase}@bo@example.com=drop") as connection:
-        converse(connection)
+    with pytest.raises(RelayError):
+        converse()
     assert seen == [
         ("ada@example.com", DeliveryState.ACCEPTED),
         ("bo@example.com", DeliveryState.UNKNOWN),
@@ -110,16 +111,15 @@ def test_an_address_that_needs_smtputf8_is_refused_where_it_is_not_offered(
     for offered, state in ((True, DeliveryState.ACCEPTED), (False, DeliveryState.REFUSED)):
         server = smtp_server(smtputf8=offered)
         options = smtp.Options(port=server.port, tls="none")
-        made = outcomes(smtp.open_transport(options, tmp_path).connect(), "ünï")
+        made = outcomes(smtp.open_transport(options, tmp_path), "ünï")
         assert made["ünï"].state is state
 
 
 def test_lines_that_begin_with_a_dot_arrive_as_they_were(smtp_server: Any, tmp_path: Path) -> None:
     server = smtp_server()
     options = smtp.Options(port=server.port, tls="none")
-    with smtp.open_transport(options, tmp_path).connect() as connection:
-        dotted = message("ada", ".one\r\n..two\r\n.\r\nend\r\n")
-        list(connection.deliver(iter([dotted]), lambda _one: None))
+    dotted = message("ada", ".one\r\n..two\r\n.\r\nend\r\n")
+    list(hand_over(smtp.open_transport(options, tmp_path), [dotted]))
     (arrived,) = server.messages()
     assert arrived.get_payload() == ".one\n..two\n.\nend\n"
 
@@ -137,21 +137,21 @@ def test_a_server_that_does_not_greet_us_is_named(
 ) -> None:
     server = smtp_server(fault)
     with pytest.raises(RelayError, match=sentence):
-        smtp.open_transport(smtp.Options(port=server.port, tls="none"), tmp_path).connect()
+        outcomes(smtp.open_transport(smtp.Options(port=server.port, tls="none"), tmp_path), "ada")
 
 
 def test_a_server_that_is_absent_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(RelayError, match=f"cannot connect to 127.0.0.1:{port}: Connection refused"):
-        smtp.open_transport(smtp.Options(port=port, tls="none"), tmp_path).connect()
+        outcomes(smtp.open_transport(smtp.Options(port=port, tls="none"), tmp_path), "ada")
 
 
 def test_tls_that_was_asked_for_is_never_given_up(smtp_server: Any, tmp_path: Path) -> None:
     server = smtp_server()
     transport = smtp.open_transport(smtp.Options(port=server.port, tls="starttls"), tmp_path)
     with pytest.raises(RelayError, match="STARTTLS") as caught:
-        transport.connect()
+        outcomes(transport, "ada")
     assert caught.value.lasting
 
 

@@ -1,0 +1,76 @@
+"""How many messages at a time a recipients' domain takes: more after successes, half after a no.
+
+Additive increase, multiplicative decrease, as Postfix does it (smtp_destination_concurrency_*); the
+figures for "stop" are Gmail's for 4.7.28 (its sender guidelines, 2026-11).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from newsletter_bot.delivery.model import DeliveryState, Outcome
+from newsletter_bot.delivery.replies import Kind, kind_of
+
+_FIRST = 5  # Postfix's default_destination_concurrency initial value
+_STOP = 600  # seconds of silence for a domain that says we are far too fast
+_FAR_TOO_FAST = re.compile(r"\b4\.7\.28\b")
+
+
+@dataclass(slots=True)
+class Limit:
+    """One domain's limit as it stands."""
+
+    connections: int = _FIRST
+    not_before: float = 0.0  # seconds since 1970 UTC
+    reason: str = ""
+    under_way: int = 0
+    successes: int = 0  # since the last increase
+
+    def admits(self, now: float) -> bool:
+        """Tell whether one more message may go there now."""
+        return self.under_way < self.connections and now >= self.not_before
+
+    def hear(self, outcome: Outcome, most: int, now: float) -> bool:
+        """Learn from an outcome; tells whether the limit is lower than it was."""
+        if outcome.state is DeliveryState.DEFERRED and kind_of(outcome.reason) is Kind.THROTTLE:
+            self._slow_down(outcome.reason, now)
+            return True
+        if outcome.state is DeliveryState.ACCEPTED and self.connections < most:
+            self.successes += 1
+            if self.successes >= self.connections:
+                self.successes = 0
+                self.connections += 1
+        return False
+
+    def _slow_down(self, reason: str, now: float) -> None:
+        self.successes = 0
+        self.reason = reason
+        self.connections = max(1, self.connections // 2)
+        if _FAR_TOO_FAST.search(reason):
+            self.connections, self.not_before = 1, now + _STOP
+
+
+class Domains:
+    """The limits of every domain that a relay mails to, during one run."""
+
+    def __init__(self, most: int, known: dict[tuple[str, str], Limit]) -> None:
+        self.most = most
+        self._limits = known
+
+    def limit(self, relay: str, domain: str) -> Limit:
+        """Return a domain's limit on one relay."""
+        key = (relay, domain)
+        found = self._limits.get(key)
+        if found is None:
+            found = self._limits[key] = Limit(min(_FIRST, self.most))
+        return found
+
+    def hear(self, relay: str, domain: str, outcome: Outcome, now: float) -> Limit | None:
+        """Learn from an outcome; returns the limit when it is worth remembering."""
+        limit = self.limit(relay, domain)
+        limit.under_way -= 1
+        before = limit.connections
+        slower = limit.hear(outcome, self.most, now)
+        recovering = bool(limit.reason) and limit.connections != before
+        return limit if slower or recovering else None

@@ -1,0 +1,96 @@
+"""What one run of sending works with, put together from the settings and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from newsletter_bot.delivery.backlog import Backlog
+from newsletter_bot.delivery.breaker import Breaker
+from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.domains import Domains
+from newsletter_bot.delivery.lanes import Lane
+from newsletter_bot.delivery.pacing import Limits, Pace, WarmUp, Window
+from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.recorder import Recorder
+from newsletter_bot.delivery.relays import PAUSES, Relay, Router
+from newsletter_bot.delivery.store import LedgerStore
+from newsletter_bot.delivery.transports import open_transport
+from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.settings import Settings
+from newsletter_bot.settings.tables import NamedRelayTable
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a run works with; each part knows its own trade."""
+
+    store: LedgerStore
+    pacing: PacingStore
+    relays: Sequence[Relay]
+    backlog: Backlog
+    domains: Domains
+    composer: Composer
+    recorder: Recorder
+    breaker: Breaker
+    retry_after: int  # seconds
+    deadline: float  # seconds since 1970 UTC
+    pause: Callable[[str], None]  # says in the ledger that the issue is paused, and why
+    progress: Callable[[], None] = lambda: None
+
+
+def router_of(relays: Sequence[Relay], lists: Sequence[str], composer: Composer) -> Router:
+    """Say who carries what; raises ConfigurationError for a list that nobody carries."""
+    router = Router(relays, {one: composer.domain_of(one) for one in lists})
+    stray = router.unroutable(lists)
+    if stray is not None:
+        raise ConfigurationError(
+            f"newsletter.toml: no relay carries the list {stray!r}.",
+            "Add it to the lists of one of [[relays]], or leave that key out there.",
+        )
+    return router
+
+
+def lanes_of(relays: Sequence[Relay], due: int) -> list[Lane]:
+    """Make a lane for each connection that the deliveries due can use."""
+    return [Lane(one) for one in relays for _ in range(min(one.connections, max(1, due)))]
+
+
+def relays_of(settings: Settings, pacing: PacingStore) -> list[Relay]:
+    """Open the relays of the settings; raises ConfigurationError."""
+    failed = pacing.failures()
+    return [_relay(table, settings, pacing, failed) for table in settings.routes]
+
+
+def _relay(
+    table: NamedRelayTable,
+    settings: Settings,
+    pacing: PacingStore,
+    failed: dict[str, tuple[int, str]],
+) -> Relay:
+    # A relay that failed last time is asked once, at once: whoever runs this again may have mended
+    # it. Failing again, it is given up without the patience a relay in good standing gets.
+    failures, reason = failed.get(table.name, (0, ""))
+    return Relay(
+        name=table.name,
+        transport=open_transport(table, settings.folder),
+        connections=table.connections,
+        pace=Pace(table.name, _limits(table, settings), pacing),
+        weight=table.weight,
+        lists=frozenset(table.lists),
+        domains=frozenset(table.from_domains),
+        failures=min(failures, len(PAUSES)),
+        reason=reason,
+    )
+
+
+def _limits(table: NamedRelayTable, settings: Settings) -> Limits:
+    warm_up = None
+    if table.warmup is not None:
+        zone = settings.newsletter.zone
+        warm_up = WarmUp(table.warmup.begin, table.warmup.daily, zone)
+    return Limits(
+        rate=None if table.rate == "unlimited" else Window.read(table.rate),
+        windows=tuple(Window.read(one) for one in table.windows),
+        warm_up=warm_up,
+    )
