@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types layers format unit bench golden tools install dev clean
+.PHONY: demo test check lint types layers format unit bench bench-scale golden tools install dev clean
 
 demo: install  ## a sample newsletter, sent to a mail server on this machine
 	$(BIN)/newsletter-bot demo
@@ -29,6 +29,9 @@ unit: dev
 
 bench: dev tools  ## figures of docs/performance.md, measured here
 	$(BIN)/python -m tests.bench
+
+bench-scale: dev tools  ## a million readers: planning and memory; some minutes
+	$(BIN)/python -m tests.bench.scale
 
 golden: dev  ## write the golden files anew, then look at the difference
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden

@@ -1,0 +1,155 @@
+"""What a million readers cost: planning against a raw INSERT, and memory while sending.
+
+    python -m tests.bench.scale [--people N]
+
+The raw insert writes the same rows, with constants instead of joins and checks, into the same table
+with the same indexes, in a copy of the same database. Messages are small here: what is measured is
+the ledger and the memory, not the wire.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from newsletter_bot.bot import Bot
+from newsletter_bot.cli.newsletter import scaffold
+from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.storage.engine import open_engine
+from tests.bench.ours import ISSUE, send_in_child
+from tests.bench.sink import sink
+from tests.bench.table import Table, in_turn, say
+
+FEW = 10_000
+_SMALL = f"""\
+---
+issue: {ISSUE}
+title: "A small issue"
+subject: "Small, for {{{{ first_name | you }}}}"
+preheader: "Two lines, so that a million of them are quickly sent to a sink nearby"
+status: ready
+---
+## Papers
+
+### [Very deep networks can be trained](https://arxiv.org/abs/1512.03385)
+
+Layers learn what to add to their input instead of all of it.
+"""
+
+_PEOPLE = """\
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+INSERT INTO subscribers
+  (id, address, address_key, suppression_key, name, language, fields, added_at)
+SELECT i, 'reader' || i || '@example.com', 'reader' || i || '@example.com',
+       randomblob(32), 'Reader ' || i, '', '{}', 1 FROM n
+"""
+_SUBSCRIPTIONS = """\
+INSERT INTO subscriptions (list, subscriber_id, state, consent, changed_at)
+SELECT 'weekly', id, 'active', '{}', 1 FROM subscribers
+"""
+_RAW = """\
+INSERT INTO deliveries
+  (issue_id, subscriber_id, list, state, attempts, reason, changed_at)
+SELECT 1, id, 'weekly', 'planned', 0, '', 1 FROM subscribers
+"""
+
+
+def newsletter(place: Path, people: int, port: int) -> Path:
+    """Make a newsletter with so many readers."""
+    folder = place / f"of-{people}"
+    scaffold(folder, sample=True)
+    toml = folder / "newsletter.toml"
+    toml.write_text(re.sub(r"^port = \d+", f"port = {port}", toml.read_text(), flags=re.MULTILINE))
+    for path in (folder / "issues").glob("*.md"):
+        path.write_text(_SMALL)
+    bot = Bot.open(folder)
+    bot.mailroom.issues()  # makes the tables
+    bot.close()
+    with sqlite3.connect(folder / "newsletter.db") as database:
+        database.execute(_PEOPLE, (people,))
+        database.execute(_SUBSCRIPTIONS)
+    database.close()
+    return folder
+
+
+def planning(folder: Path, place: Path) -> Callable[[], float]:
+    """Return what plans the issue in a fresh copy, and tells how many seconds it took."""
+
+    def measure() -> float:
+        copy = place / "plan.db"
+        shutil.copy(folder / "newsletter.db", copy)
+        bot = Bot.open(folder)
+        rendering = bot.render(bot.read(bot.find(ISSUE)))
+        bot.close()
+        engine = open_engine("sqlite:///plan.db", place)
+        begun = time.perf_counter()
+        PlanStore(engine).plan(rendering, "A small issue", ["weekly"])
+        spent = time.perf_counter() - begun
+        engine.dispose()
+        return spent
+
+    return measure
+
+
+def raw(folder: Path, place: Path) -> Callable[[], float]:
+    """Return what inserts the same rows without a question, and tells how many seconds it took."""
+
+    def measure() -> float:
+        copy = place / "raw.db"
+        shutil.copy(folder / "newsletter.db", copy)
+        database = sqlite3.connect(copy)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        begun = time.perf_counter()
+        with database:
+            database.execute(_RAW)
+        spent = time.perf_counter() - begun
+        database.close()
+        return spent
+
+    return measure
+
+
+def main() -> None:
+    """Run the bench."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=1_000_000)
+    people = parser.parse_args().people
+    table = Table()
+    with tempfile.TemporaryDirectory() as folder, sink() as port:
+        place = Path(folder)
+        many = newsletter(place, people, port)
+        say(f"Planning {people:,} deliveries, then sending to {FEW:,} and to {people:,} readers")
+        planned, inserted = in_turn(2, planning(many, place), raw(many, place))
+        table.at_most(
+            "planning, against INSERT … SELECT",
+            planned / inserted,
+            3,
+            "×",
+            f"{planned:.2f} s : {inserted:.2f} s",
+        )
+        few = send_in_child(newsletter(place, min(FEW, people), port))
+        much = send_in_child(many)
+        table.at_most(
+            "memory, more than for 10,000",
+            much["memory"] - few["memory"],
+            30,
+            "MB",
+            f"{much['memory']:.0f} MB : {few['memory']:.0f} MB at their largest",
+        )
+        table.note(
+            "messages a second, small ones", f"{much['rate']:,.0f}/s", f"{much['sent']:,} sent"
+        )
+    table.show()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The bench runs: its short form, without a word about speed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.sink import postfix
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(
+    not Path(postfix("smtp-sink")).exists(), reason="Postfix's smtp-sink is not installed"
+)
+
+
+def bench(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_bench_compares_with_everybody_it_should() -> None:
+    said = bench("tests.bench", "--quick")
+    for name in (
+        "smtp-source -d ",
+        "signing RSA-2048",
+        "EmailMessage + smtplib",
+        "EmailMessage + aiosmtplib",
+        "no pipelining",
+        "synchronous FULL",
+    ):
+        assert name in said
+
+
+def test_the_bench_of_scale_measures_planning_and_memory() -> None:
+    said = bench("tests.bench.scale", "--people", "2000")
+    assert "planning, against INSERT" in said
+    assert "memory, more than" in said
