@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from newsletter_bot.archive.site import Published, SiteReport
-    from newsletter_bot.delivery.mailroom import DryRun, Mailroom
+    from newsletter_bot.delivery.dry_run import DryRun
+    from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.delivery.model import Outcome, Tally
     from newsletter_bot.delivery.run import Run
     from newsletter_bot.issues.model import Issue

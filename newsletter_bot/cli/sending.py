@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,13 +22,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+from sqlalchemy.exc import DBAPIError
 
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.cli.status import show_reasons, show_tally
-from newsletter_bot.delivery.mailroom import DryRun
+from newsletter_bot.delivery.dry_run import DryRun
 from newsletter_bot.delivery.model import DeliveryState, Tally
 from newsletter_bot.delivery.run import Run
-from newsletter_bot.errors import TryAgainError, UsageError
+from newsletter_bot.errors import NewsletterError, TryAgainError, UsageError
 from newsletter_bot.issues.model import Issue
 
 
@@ -64,12 +66,26 @@ def send(session: Session, issue: str, *, yes: bool, dry_run: bool, wait: bool) 
     if not yes:
         _ask(session, found)
     run = Run(wait=wait)
-    with _stopping_gently(run), _progress(session, run) as advance:
-        tally = session.bot.send(found, run, advance, _warner(session))
+    try:
+        with _stopping_gently(run), _progress(session, run) as advance:
+            tally = session.bot.send(found, run, advance, _warner(session))
+    except TryAgainError:
+        _show_what_was_done(session, found.identity)
+        raise
     session.emit(tally.to_json())
     show_tally(session, tally)
     show_reasons(session, tally.issue)
     _conclude(session, tally, run)
+
+
+def _show_what_was_done(session: Session, identity: str) -> None:
+    """Print how an issue stands after a run that ended early; of a broken database, nothing."""
+    with contextlib.suppress(NewsletterError, DBAPIError):
+        tally = session.bot.status(identity)
+        session.emit(tally.to_json())
+        if tally.planned:
+            show_tally(session, tally)
+            show_reasons(session, identity)
 
 
 def _conclude(session: Session, tally: Tally, run: Run) -> None:
@@ -86,7 +102,7 @@ def _conclude(session: Session, tally: Tally, run: Run) -> None:
             f"{tally.deferred} were put off by the server{when}.",
             f"Run `newsletter-bot send {tally.issue} --yes` again then, or add --wait to stay.",
         )
-    if run.stopping and not tally.balanced:
+    if run.stopped and not tally.balanced:
         raise TryAgainError(
             f"Stopped as asked; {tally.remaining} are still owed, nothing is lost.",
             f"Run `newsletter-bot send {tally.issue} --yes` to go on.",

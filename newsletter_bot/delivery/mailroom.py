@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -16,6 +14,7 @@ from newsletter_bot.delivery.clock import SteadyClock
 from newsletter_bot.delivery.composer import Composer, as_proof
 from newsletter_bot.delivery.control_store import ControlStore
 from newsletter_bot.delivery.domains import Domains
+from newsletter_bot.delivery.dry_run import DryRun, dry_run
 from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.means import Means, lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import (
@@ -36,24 +35,12 @@ from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports import RelayError, open_transport
 from newsletter_bot.errors import DataError, TryAgainError
-from newsletter_bot.rendering.model import Only, Rendering, applies, filled
+from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.lock import exclusive
 
-_FIRST_SUBJECTS = 3
 _CANCELLED = "the issue was cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """What a send would do: counted with the plan's own question, nothing written."""
-
-    count: int
-    lists: Sequence[str]
-    skips: dict[str, int]
-    segments: dict[str, int]
-    subjects: tuple[tuple[str, str], ...]
 
 
 class Mailroom:
@@ -105,20 +92,7 @@ class Mailroom:
 
     def dry_run(self, rendering: Rendering, lists: Sequence[str]) -> DryRun:
         """Tell what `send` would do, writing nothing."""
-        count, skips, segments = 0, Counter[str](), Counter[str]()
-        subjects: list[tuple[str, str]] = []
-        blocks = {_words(one): one for one in rendering.html if isinstance(one, Only)}
-        for person, reason in self._plans.forecast(lists):
-            if reason:
-                skips[reason] += 1
-                continue
-            count += 1
-            values = person.values()
-            segments.update(name for name, one in blocks.items() if applies(one.conditions, values))
-            if len(subjects) < _FIRST_SUBJECTS:
-                subjects.append((person.address, filled(rendering.subjects[0], values)))
-        seen = {name: segments[name] for name in blocks}
-        return DryRun(count, lists, dict(skips), seen, tuple(subjects))
+        return dry_run(self._plans, rendering, lists)
 
     def send(
         self,
@@ -160,6 +134,7 @@ class Mailroom:
                     f"Another process is sending {rendering.issue}.",
                     f"Watch it with `newsletter-bot status {rendering.issue} --watch`.",
                 )
+            self._check_relays(rendering, lists)
             row = self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
             self._may_send(row)
             recorder = self._recorder(row)
@@ -201,11 +176,12 @@ class Mailroom:
 
     def retry(self, identity: str) -> int:
         """Owe an issue again to those who were refused or expired; returns how many."""
-        return self._control.retry_failed(self._planned(identity).id)
+        return self._control.retry_failed(self._not_cancelled(identity).id)
 
     def resolve(self, identity: str, *, resend: bool) -> int:
         """Settle the unknown deliveries: skip them, or owe them again; returns how many."""
-        return self._control.resolve_unknown(self._planned(identity).id, resend=resend)
+        row = self._not_cancelled(identity) if resend else self._planned(identity)
+        return self._control.resolve_unknown(row.id, resend=resend)
 
     def proof(self, rendering: Rendering, values: dict[str, str], to: str) -> Outcome:
         """Send one copy outside the ledger; raises TryAgainError when the relay gives out."""
@@ -242,6 +218,12 @@ class Mailroom:
             )
         return row
 
+    def _not_cancelled(self, identity: str) -> IssueRow:
+        row = self._planned(identity)
+        if row.state is IssueState.CANCELLED:
+            raise DataError(f"{identity} is cancelled.", "Nothing of it can be sent any more.")
+        return row
+
     def _may_send(self, row: IssueRow) -> None:
         if row.state is IssueState.PAUSED:
             why = f": {row.reason}" if row.reason else ""
@@ -259,6 +241,11 @@ class Mailroom:
                 f"See `newsletter-bot status {row.identity}`.",
             )
 
+    def _check_relays(self, rendering: Rendering, lists: Sequence[str]) -> None:
+        """Let mistakes in the configuration show before anything is planned."""
+        composer = Composer(rendering, self._settings, self._secret)
+        router_of(relays_of(self._settings, self._pacing), lists, composer)
+
     def _recorder(self, row: IssueRow) -> Recorder:
         return Recorder(self._settings.folder / f".sending-{row.identity}")
 
@@ -273,7 +260,8 @@ class Mailroom:
 
     def _conclude(self, row: IssueRow, recorder: Recorder) -> None:
         self._control.skip_owed(row.id, _CANCELLED)
-        if self._store.finish(row.id):
+        state, _reason = self._store.issue_state(row.id)
+        if self._store.finish(row.id) or state is IssueState.CANCELLED:
             recorder.remove()
 
     def _hand_over(
@@ -331,10 +319,3 @@ class Mailroom:
             f"Mend the cause, then run `newsletter-bot send {tally.issue} --yes` again: it goes on"
             " where it stopped.",
         )
-
-
-def _words(block: Only) -> str:
-    return " ".join(
-        f"{one.field}{'!=' if one.negated else '='}{','.join(one.values)}"
-        for one in block.conditions
-    )

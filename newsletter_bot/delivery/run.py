@@ -19,11 +19,12 @@ class Run:
         self.due: int | None = None  # deliveries it set out to make, once counted
         self.done = 0  # deliveries that came to an outcome
         self.stopping = False
+        self.stopped = False  # because somebody asked
         self._wake: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
         """Finish the messages in flight and end; from any thread, or a signal's handler."""
-        self.stopping = True
+        self.stopping = self.stopped = True
         self._wake()
 
     def give_up(self, reason: str) -> None:

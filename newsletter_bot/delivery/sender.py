@@ -128,6 +128,8 @@ class Sender:
         until = min([until, *(end for _, end in ends if end is not None)])
         ready = self._watch.wait(self._lanes, until)
         now = time.monotonic()
+        if not ready and now >= until:  # nothing happened: look at everybody
+            return [lane for lane, _ in ends]
         return [*ready, *(lane for lane, end in ends if end is not None and end < now)]
 
     # ── who is next ──────────────────────────────────────────────────────────────────────────
@@ -172,6 +174,7 @@ class Sender:
     def _begin(self, lane: Lane, recipient: Recipient) -> None:
         """Write the message and give it to the session, while the ledger is asked for `sending`."""
         lane.relay.pace.depart()
+        self._run.waiting = ""
         self._means.domains.limit(lane.relay.name, recipient.domain).under_way += 1
         date = recipient.attempted_at or int(self._means.store.now())
         start = Start(recipient.delivery_id, again=recipient.attempts > 0)
@@ -235,15 +238,15 @@ class Sender:
     def _settle(self, relay: Relay, recipient: Recipient, outcome: Outcome) -> None:
         means = self._means
         now, row = means.store.now(), recipient.delivery_id
-        if relay.works():
-            self._remember(relay)
-        changed = means.domains.hear(relay.name, recipient.domain, outcome, now)
-        if changed is not None:
-            means.pacing.limit_changed(relay.name, recipient.domain, changed, means.domains.most)
         not_before = None
         if outcome.state is DeliveryState.DEFERRED:
             not_before = int(now) + retry.wait_after(recipient.attempts + 1, means.retry_after)
         self._ledger.settle(row, outcome, not_before, relay.name)
+        changed = means.domains.hear(relay.name, recipient.domain, outcome, now)
+        if changed is not None:
+            means.pacing.limit_changed(relay.name, recipient.domain, changed, means.domains.most)
+        if relay.works():
+            self._remember(relay)
         means.backlog.settled(row)
         self._returns.pop(row, None)
         self._run.done += 1

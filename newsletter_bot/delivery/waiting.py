@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from newsletter_bot.delivery.means import Means
 from newsletter_bot.delivery.model import IssueState
@@ -11,6 +12,14 @@ from newsletter_bot.delivery.relays import Relay
 from newsletter_bot.delivery.run import Run
 
 _LOOK = 1.0  # seconds: how often a run that waits looks around
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why nothing more leaves through a relay, and until when (seconds since 1970 UTC)."""
+
+    reason: str
+    until: float | None = None
 
 
 class Waiting:
@@ -45,42 +54,49 @@ class Waiting:
         if self.is_halted():
             return False
         waiting = [one for one in self._means.relays if self._means.backlog.waiting(one)]
+        if self._run.wait and self._means.store.now() >= self._means.deadline:
+            self._means.store.expire(self._issue_id)
+            if waiting:
+                self._run.give_up("the issue's deadline has passed")
+            return False
         if waiting:
-            return self._is_worth_waiting_for(waiting)
-        return self._run.wait and self._until_deferred_are_due()
+            hindrances = [self._hindrance(one) for one in waiting]
+            if all(hindrances):
+                self._give_up([one for one in hindrances if one is not None])
+            return not all(hindrances)
+        return self._run.wait and self._deferred_will_be_due()
 
-    def _is_worth_waiting_for(self, waiting: Sequence[Relay]) -> bool:
-        return any([self._may_go_on(relay) for relay in waiting])  # noqa: C419 - all have a say
-
-    def _may_go_on(self, relay: Relay) -> bool:
+    def _hindrance(self, relay: Relay) -> Hindrance | None:
+        """Return why a relay that has deliveries to make cannot make them in this run."""
         now = self._means.store.now()
         if relay.down:
-            self._run.give_up(relay.reason)
-            return False
+            return Hindrance(relay.reason)
         if relay.pace.not_before > now:
             self._run.waiting = f"{relay.name}: its limit is reached"
             if relay.pace.warming_up and not self._run.wait:
-                self._run.postpone(
-                    "the warm-up's number for today is reached", relay.pace.not_before
-                )
-                return False
-            return True
+                reason = "the warm-up's number for today is reached"
+                return Hindrance(reason, relay.pace.not_before)
+            return None
         cooling = self._means.backlog.cooling(relay, now)
-        if cooling is not None and not self._run.wait:
-            domain, until = cooling
-            self._run.postpone(f"{domain} asked us to slow down", until)
-            return False
-        return True
+        if cooling is None:
+            return None
+        domain, until = cooling
+        self._run.waiting = f"{domain} asked us to slow down"
+        return None if self._run.wait else Hindrance(self._run.waiting, until)
 
-    def _until_deferred_are_due(self) -> bool:
-        now = self._means.store.now()
+    def _give_up(self, hindrances: Sequence[Hindrance]) -> None:
+        later = [one.until for one in hindrances if one.until is not None]
+        if len(later) == len(hindrances):
+            self._run.postpone(hindrances[0].reason, min(later))
+        else:
+            broken = next(one for one in hindrances if one.until is None)
+            self._run.give_up(broken.reason)
+
+    def _deferred_will_be_due(self) -> bool:
         due = self._means.store.next_deferred(self._issue_id)
         if due is None:
             return False
-        if now >= self._means.deadline:
-            self._means.store.expire(self._issue_id)
-            return False
         self._run.waiting = "the server put some off"
-        if due <= now:
+        if due <= self._means.store.now():
             self._means.backlog.look_again()
         return True

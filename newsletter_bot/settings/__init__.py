@@ -74,7 +74,14 @@ class Settings(BaseSettings):
     def _relays_are_told_apart(self) -> Self:
         names = [one.name for one in self.relays]
         if len(set(names)) < len(names):
-            raise ValueError("relays: two of them have the same name")
+            raise ValueError("[[relays]]: two of them have the same name")
+        own = self.transport.model_fields_set & set(RelayTable.model_fields)
+        stray = ", ".join(sorted({*self.transport.options, *own}))
+        if self.relays and stray:
+            raise ValueError(f"[transport]: {stray}: of a relay, so move it to [[relays]]")
+        unknown = {name for one in self.relays for name in one.lists} - self.list_ids
+        if unknown:
+            raise ValueError(f"[[relays]]: there is no list {', '.join(sorted(unknown))}")
         return self
 
     @property

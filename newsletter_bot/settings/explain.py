@@ -20,7 +20,7 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path, table: s
             sentences.append(f"{path}: unknown key {name!r}.{_nearest(keys[-1], known)}")
         else:
             reason = found["msg"].removeprefix("Value error, ")
-            sentences.append(f"{path}: {name}: {reason}.")
+            sentences.append(f"{path}: {name}: {reason}." if name else f"{path}: {reason}.")
     return "\n".join(sentences)
 
 

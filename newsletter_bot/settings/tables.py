@@ -119,6 +119,7 @@ class WarmupTable(Table):
     daily: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
+Window = Annotated[str, Field(pattern=r"^[1-9]\d*/[mhd]$")]
 Rate = Annotated[str, Field(pattern=r"^[1-9]\d*/[smhd]$")]
 
 
@@ -130,7 +131,7 @@ class RelayTable(BaseModel):
     kind: str = "smtp"
     connections: Annotated[int, Field(ge=1, le=64)] = 8
     rate: Literal["unlimited"] | Rate = "unlimited"
-    windows: tuple[Rate, ...] = ()
+    windows: tuple[Window, ...] = ()
     warmup: WarmupTable | None = None
 
     @property

@@ -61,9 +61,8 @@ SELECT 1, id, 'weekly', 'planned', 0, '', 1 FROM subscribers
 """
 
 
-def newsletter(place: Path, people: int, port: int) -> Path:
+def newsletter(folder: Path, people: int, port: int) -> Path:
     """Make a newsletter with so many readers."""
-    folder = place / f"of-{people}"
     scaffold(folder, sample=True)
     toml = folder / "newsletter.toml"
     toml.write_text(re.sub(r"^port = \d+", f"port = {port}", toml.read_text(), flags=re.MULTILINE))
@@ -125,7 +124,7 @@ def main() -> None:
     table = Table()
     with tempfile.TemporaryDirectory() as folder, sink() as port:
         place = Path(folder)
-        many = newsletter(place, people, port)
+        many = newsletter(place / "many", people, port)
         say(f"Planning {people:,} deliveries, then sending to {FEW:,} and to {people:,} readers")
         planned, inserted = in_turn(2, planning(many, place), raw(many, place))
         table.at_most(
@@ -135,7 +134,7 @@ def main() -> None:
             "×",
             f"{planned:.2f} s : {inserted:.2f} s",
         )
-        few = send_in_child(newsletter(place, min(FEW, people), port))
+        few = send_in_child(newsletter(place / "few", min(FEW, people), port))
         much = send_in_child(many)
         table.at_most(
             "memory, more than for 10,000",

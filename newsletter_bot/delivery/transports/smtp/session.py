@@ -28,6 +28,7 @@ from newsletter_bot.delivery.transports.smtp.wire import Patience, Wire
 _AT_ONCE = 2  # messages without an outcome: one whose end is on the way, one whose envelope is
 _MESSAGES = 1000  # then a new session: no server has to keep us for ever
 _AGE = 300.0  # seconds, Postfix's smtp_connection_reuse_time_limit
+_TOO_LARGE = 552  # RFC 1870 section 6.1
 _GOODBYE = 2.0  # seconds to wait for the answer to QUIT
 
 
@@ -79,7 +80,7 @@ class SmtpSession:
     @property
     def writing(self) -> bool:
         """See Session."""
-        return self._wire is not None and self._wire.unsent
+        return bool(self._wire and self._wire.unsent)
 
     @property
     def deadline(self) -> float | None:
@@ -96,9 +97,7 @@ class SmtpSession:
 
     def clear(self, message: Message) -> None:
         """See Session."""
-        transaction = self._held.get(message.delivery_id)
-        if transaction is not None:
-            transaction.cleared = True
+        self._held[message.delivery_id].cleared = True
 
     def withdraw(self, message: Message) -> None:
         """See Session."""
@@ -124,8 +123,7 @@ class SmtpSession:
     def abandon(self) -> list[tuple[Message, Outcome]]:
         """See Session."""
         self._end(RelayError("the run ended"))
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
+        return self._attempt(lambda _wire: None)
 
     # ── from the greeting to the goodbye ─────────────────────────────────────────────────────
 
@@ -153,6 +151,7 @@ class SmtpSession:
         return outcomes
 
     def _speak(self, wire: Wire) -> None:
+        self._refuse_impossible()
         self._send_invited(wire)
         self._begin_next(wire)
         self._say_goodbye(wire)
@@ -165,7 +164,7 @@ class SmtpSession:
             raise self._lost("no answer in time")
 
     def _say_goodbye(self, wire: Wire) -> None:
-        if not self._held and (self._left == 0 or time.monotonic() > self._begun + _AGE):
+        if self._left == 0 or time.monotonic() > self._begun + _AGE:
             self._finishing = True
         if self._finishing and not self._held and not self._expected:
             self._expect(wire, Step.QUIT)
@@ -202,11 +201,8 @@ class SmtpSession:
         """Send the next envelope, whole where the server takes it so."""
         if self._mailing or not self._waiting or (self._expected and not self._pipelining):
             return
-        no = impossible(self._waiting[0].message, self._features)
-        if no is not None:
-            if self._waiting[0].cleared:
-                self._settle(self._waiting.popleft(), no)
-            return
+        if impossible(self._waiting[0].message, self._features) is not None:
+            return  # to be refused once the ledger knows of it
         if self._aborted:
             self._aborted = False
             self._expect(wire, Step.RSET)
@@ -221,6 +217,13 @@ class SmtpSession:
             self._expect(wire, Step.RCPT, transaction)
             self._expect(wire, Step.DATA, transaction)
             wire.put(recipient(transaction.message), b"DATA\r\n")
+
+    def _refuse_impossible(self) -> None:
+        for transaction in [one for one in self._waiting if one.cleared]:
+            no = impossible(transaction.message, self._features)
+            if no is not None:
+                self._waiting.remove(transaction)
+                self._settle(transaction, no)
 
     def _send_invited(self, wire: Wire) -> None:
         """Send the content that the server waits for, if it may be delivered by now."""
@@ -287,27 +290,27 @@ class SmtpSession:
 
     def _hear_mail(self, transaction: Transaction, reply: Reply, wire: Wire) -> None:
         if not reply.positive:
-            if kind_of(str(reply)) is not Kind.CONTENT:
+            if reply.code != _TOO_LARGE and kind_of(str(reply)) is not Kind.CONTENT:
                 raise RelayError(
                     f"the relay refused our sender address: {reply}", lasting=reply.lasting
                 )
             transaction.outcome = reply.outcome()  # 552 to SIZE: this message, not the sender
-        if not self._pipelining:
-            if transaction.outcome is not None:
-                self._abort(transaction, transaction.outcome)
-                return
-            self._expect(wire, Step.RCPT, transaction)
-            wire.put(recipient(transaction.message))
+        self._go_on(transaction, Step.RCPT, recipient(transaction.message), wire)
 
     def _hear_recipient(self, transaction: Transaction, reply: Reply, wire: Wire) -> None:
         if not reply.positive and transaction.outcome is None:
             transaction.outcome = reply.outcome()
-        if not self._pipelining:
-            if transaction.outcome is not None:
-                self._abort(transaction, transaction.outcome)
-                return
-            self._expect(wire, Step.DATA, transaction)
-            wire.put(b"DATA\r\n")
+        self._go_on(transaction, Step.DATA, b"DATA\r\n", wire)
+
+    def _go_on(self, transaction: Transaction, step: Step, command: bytes, wire: Wire) -> None:
+        """Send the next command, where it was not sent already."""
+        if self._pipelining:
+            return
+        if transaction.outcome is not None:
+            self._abort(transaction, transaction.outcome)
+            return
+        self._expect(wire, step, transaction)
+        wire.put(command)
 
     def _hear_data(self, transaction: Transaction, reply: Reply, wire: Wire) -> None:
         if reply.code != GO_ON:
@@ -326,7 +329,6 @@ class SmtpSession:
         elif reply.positive:
             raise RelayError(f"the relay accepted a message before its end: {reply}")
         else:
-            # It will not hear the rest; what it would take that for, nobody knows.
             self._settle(transaction, reply.outcome())
             raise ConnectionEndedError(f"the relay refused a message before its end: {reply}")
 

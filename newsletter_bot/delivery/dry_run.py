@@ -1,0 +1,48 @@
+"""What a send would do: counted with the plan's own question, nothing written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.rendering.model import Only, Rendering, applies, filled
+
+_FIRST_SUBJECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a send would do: counted with the plan's own question, nothing written."""
+
+    count: int
+    lists: Sequence[str]
+    skips: dict[str, int]
+    segments: dict[str, int]
+    subjects: tuple[tuple[str, str], ...]
+
+
+def dry_run(plans: PlanStore, rendering: Rendering, lists: Sequence[str]) -> DryRun:
+    """Tell what `send` would do, writing nothing."""
+    count, skips, segments = 0, Counter[str](), Counter[str]()
+    subjects: list[tuple[str, str]] = []
+    blocks = {_words(one): one for one in rendering.html if isinstance(one, Only)}
+    for person, reason in plans.forecast(lists):
+        if reason:
+            skips[reason] += 1
+            continue
+        count += 1
+        values = person.values()
+        segments.update(name for name, one in blocks.items() if applies(one.conditions, values))
+        if len(subjects) < _FIRST_SUBJECTS:
+            subjects.append((person.address, filled(rendering.subjects[0], values)))
+    seen = {name: segments[name] for name in blocks}
+    return DryRun(count, lists, dict(skips), seen, tuple(subjects))
+
+
+def _words(block: Only) -> str:
+    return " ".join(
+        f"{one.field}{'!=' if one.negated else '='}{','.join(one.values)}"
+        for one in block.conditions
+    )
