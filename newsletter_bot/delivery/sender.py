@@ -36,7 +36,7 @@ from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError
 from newsletter_bot.delivery.waiting import Waiting
 from newsletter_bot.errors import DataError
 
-_GRACE = 8.0  # seconds that messages in flight get when the run is told to stop
+_GRACE = 7.5  # seconds that messages in flight get when the run is told to stop
 _GOODBYE = 2.0  # seconds that sessions get to say QUIT
 _SHOW = 0.1  # seconds between two calls of `progress`
 _RETURNS = 3  # times that a session may end over one message before that message is put off
@@ -114,7 +114,7 @@ class Sender:
             if lane.session is not None:
                 self._hear(lane, lane.session.listen())
         concerned |= self._hear_ledger()
-        if filling:
+        if filling and not self._run.stopping:
             for relay in self._means.relays:
                 concerned |= self._fill(relay)
         for lane in concerned:

@@ -242,11 +242,11 @@ class SmtpSession:
         Two segments would be answered by two, the second of which waits for our delayed
         acknowledgement (RFC 896, RFC 1122 section 4.2.3.2), 40 ms on Linux.
         """
-        self._before_final(transaction.message)
         self._mailing = False
         self._expect(wire, Step.FINAL, transaction)
         wire.put(dot_stuffed(transaction.message), b".\r\n")
         transaction.end = wire.queued
+        wire.announce(lambda: self._before_final(transaction.message))
 
     def _expect(self, wire: Wire, step: Step, transaction: Transaction | None = None) -> None:
         if not self._expected:

@@ -6,6 +6,8 @@ import contextlib
 import socket
 import ssl
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _CHUNK = 65_536
@@ -28,6 +30,7 @@ class Wire:
         self._drains = isinstance(connected, ssl.SSLSocket)  # TLS may keep more than epoll sees
         self._unsent = memoryview(b"")
         self._parts: list[bytes] = []  # behind those, joined when they are sent
+        self._announced: deque[tuple[int, Callable[[], None]]] = deque()
         self.queued = 0  # bytes ever put
         self.sent = 0  # of those, bytes the system has taken
         self.moved = time.monotonic()  # when something last went either way
@@ -47,6 +50,10 @@ class Wire:
         self.queued += sum(map(len, parts))
         self._parts += parts
 
+    def announce(self, act: Callable[[], None]) -> None:
+        """Have `act` called right before the last byte that was put may leave."""
+        self._announced.append((self.queued, act))
+
     def flush(self) -> None:
         """Send what the socket takes now, in as few segments as it can be."""
         if self._parts:
@@ -54,7 +61,10 @@ class Wire:
             self._parts.clear()
         try:
             while self._unsent:
-                count = self._socket.send(self._unsent)
+                chunk = self._unsent[:_CHUNK]
+                while self._announced and self._announced[0][0] <= self.sent + len(chunk):
+                    self._announced.popleft()[1]()
+                count = self._socket.send(chunk)
                 self.sent += count
                 self._unsent = self._unsent[count:]
                 self.moved = time.monotonic()
