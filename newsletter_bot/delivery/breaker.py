@@ -17,7 +17,7 @@ _SHARE = 0.05
 
 
 class Breaker:
-    """Watches the first outcomes of a run."""
+    """Watches the first outcomes of a run, until it has broken it off."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -31,11 +31,17 @@ class Breaker:
         self._seen += 1
         if outcome.state is not DeliveryState.REFUSED:
             return None
-        match kind_of(outcome.reason):
+        why = self._refused(outcome.reason)
+        if why is not None:
+            self._seen = _FIRST  # messages still in flight say nothing new
+        return why
+
+    def _refused(self, reason: str) -> str | None:
+        match kind_of(reason):
             case Kind.ABOUT_US:
-                return self._against_us(outcome.reason)
+                return self._against_us(reason)
             case Kind.CONTENT:
-                return self._against_content(outcome.reason)
+                return self._against_content(reason)
             case _:
                 return None
 

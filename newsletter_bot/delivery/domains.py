@@ -26,26 +26,42 @@ class Limit:
     reason: str = ""
     under_way: int = 0
     successes: int = 0  # since the last increase
+    older: int = 0  # of those under way, begun before the limit was last lowered
 
     def admits(self, now: float) -> bool:
         """Tell whether one more message may go there now."""
         return self.under_way < self.connections and now >= self.not_before
 
     def hear(self, outcome: Outcome, most: int, now: float) -> bool:
-        """Learn from an outcome; tells whether the limit is lower than it was."""
+        """Learn from an outcome; tells whether the domain asked us to slow down.
+
+        What was on its way already when it asked so teaches nothing: ten messages begun together
+        and put off together halve the limit once, and none of them raises it again.
+        """
+        begun_before = self.older > 0
+        self.older = max(0, min(self.older - 1, self.under_way))
         if outcome.state is DeliveryState.DEFERRED and kind_of(outcome.reason) is Kind.THROTTLE:
+            if begun_before and not _FAR_TOO_FAST.search(outcome.reason):
+                return False
             self._slow_down(outcome.reason, now)
             return True
-        if outcome.state is DeliveryState.ACCEPTED and self.connections < most:
-            self.successes += 1
-            if self.successes >= self.connections:
-                self.successes = 0
-                self.connections += 1
+        if outcome.state is DeliveryState.ACCEPTED and not begun_before:
+            self._go_on(most)
         return False
+
+    def _go_on(self, most: int) -> None:
+        self.not_before = 0.0
+        if self.connections >= most:
+            return
+        self.successes += 1
+        if self.successes >= self.connections:
+            self.successes = 0
+            self.connections += 1
 
     def _slow_down(self, reason: str, now: float) -> None:
         self.successes = 0
         self.reason = reason
+        self.older = self.under_way
         self.connections = max(1, self.connections // 2)
         if _FAR_TOO_FAST.search(reason):
             self.connections, self.not_before = 1, now + _STOP
@@ -57,6 +73,8 @@ class Domains:
     def __init__(self, most: int, known: dict[tuple[str, str], Limit]) -> None:
         self.most = most
         self._limits = known
+        for one in known.values():
+            one.connections = max(1, min(one.connections, most))  # the setting may be lower now
 
     def limit(self, relay: str, domain: str) -> Limit:
         """Return a domain's limit on one relay."""
@@ -70,7 +88,7 @@ class Domains:
         """Learn from an outcome; returns the limit when it is worth remembering."""
         limit = self.limit(relay, domain)
         limit.under_way -= 1
-        before = limit.connections
+        before = limit.connections, limit.not_before
         slower = limit.hear(outcome, self.most, now)
-        recovering = bool(limit.reason) and limit.connections != before
+        recovering = bool(limit.reason) and (limit.connections, limit.not_before) != before
         return limit if slower or recovering else None

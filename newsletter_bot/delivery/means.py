@@ -41,7 +41,7 @@ class Means:
 
 def router_of(relays: Sequence[Relay], lists: Sequence[str], composer: Composer) -> Router:
     """Say who carries what; raises ConfigurationError for a list that nobody carries."""
-    router = Router(relays, {one: composer.domain_of(one) for one in lists})
+    router = Router(relays, {one: composer.domain_of(one).lower() for one in lists})
     stray = router.unroutable(lists)
     if stray is not None:
         raise ConfigurationError(
@@ -78,7 +78,7 @@ def _relay(
         pace=Pace(table.name, _limits(table, settings), pacing),
         weight=table.weight,
         lists=frozenset(table.lists),
-        domains=frozenset(table.from_domains),
+        domains=frozenset(one.lower() for one in table.from_domains),
         failures=min(failures, len(PAUSES)),
         reason=reason,
     )

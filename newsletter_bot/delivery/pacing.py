@@ -13,7 +13,8 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_BURST = 0.25  # seconds of the rate that are taken from the database at once
+_BURST = 0.25  # seconds of the rate that are taken from the database at once, at most
+VALID = 1  # seconds within which a departure that was taken must happen, or is given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,14 @@ class Limits:
 
     @property
     def chunk(self) -> int:
-        """How many messages to reserve at once."""
+        """How many messages to reserve at once: they leave together.
+
+        A part of the rate's count without remainder, so that no stretch of its seconds holds more.
+        """
         if self.rate is None:
             return min([20, *(one.count for one in self.windows)])
-        return max(1, int(self.rate.count / self.rate.seconds * _BURST))
+        most = max(1, int(self.rate.count / self.rate.seconds * _BURST))
+        return next(one for one in range(most, 0, -1) if self.rate.count % one == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,8 @@ class Reservations(Protocol):
         """Take up to `want` departures."""
         ...
 
-    def give_back(self, relay: str, count: int, now: float) -> None:
-        """Return departures that did not happen."""
+    def give_back(self, relay: str, count: int, taken_at: float) -> None:
+        """Return departures that did not happen, to the time they were taken."""
         ...
 
 
@@ -103,17 +108,22 @@ class Pace:
         self._limits = limits
         self._reservations = reservations
         self._granted = 0
-        self.not_before = 0.0  # seconds since 1970 UTC
+        self._granted_at = 0.0  # seconds since 1970 UTC
+        self.not_before = 0.0  # the same
         self.warming_up = False  # it is the warm-up that says so: until tomorrow
 
     def allows(self, now: float) -> bool:
         """Tell whether a message may leave now."""
-        if self._limits.none or self._granted:
+        if self._limits.none:
+            return True
+        if not self._granted_at <= now <= self._granted_at + VALID:
+            self.end(now)
+        if self._granted > 0:
             return True
         if now < self.not_before:
             return False
         grant = self._reservations.reserve(self._relay, self._limits, self._limits.chunk, now)
-        self._granted = grant.count
+        self._granted, self._granted_at = grant.count, now
         self.not_before, self.warming_up = grant.not_before, grant.warming_up
         return self._granted > 0
 
@@ -124,6 +134,6 @@ class Pace:
 
     def end(self, now: float) -> None:
         """Give back what was reserved and not used."""
-        if self._granted:
-            self._reservations.give_back(self._relay, self._granted, now)
+        if self._granted > 0:
+            self._reservations.give_back(self._relay, self._granted, min(now, self._granted_at))
             self._granted = 0

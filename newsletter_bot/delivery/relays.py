@@ -47,6 +47,11 @@ class Relay:
         self.down = lasting or (not patient and self.failures > len(PAUSES))
         self.rests_until = now + pauses[min(self.failures, len(pauses)) - 1]
 
+    @property
+    def given_up(self) -> bool:
+        """True when what it should carry had better go another way, until it works again."""
+        return self.down or self.failures > len(PAUSES)
+
     def works(self) -> bool:
         """Note that it answered; tells whether it had failed before."""
         failed, self.failures = self.failures > 0, 0
@@ -71,6 +76,10 @@ class Router:
         well = [one for one in able if not one.failures] or able
         before = next((one for one in well if one.name == recipient.relay), None)
         return before or (self._by_weight(well) if well else None)
+
+    def may_carry(self, relay: Relay, recipient: Recipient) -> bool:
+        """Tell whether a relay is one of those that carry a delivery, however it is now."""
+        return relay.carries(recipient.list, self._from_domains.get(recipient.list, ""))
 
     def unroutable(self, lists: Sequence[str]) -> str | None:
         """Return a list whose messages no relay carries."""

@@ -5,11 +5,27 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-_CODE = re.compile(r"\s*([245])(\d\d)\b")
-_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+_CODE = re.compile(r"\s*([245]\d\d)\b")
+# Not the first numbers of an IP address, of which replies about blocklists are full.
+_ENHANCED = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+_ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>@]+>?")
+_OUR_ADDRESS = re.compile(
+    r"\b(sender( address)? (rejected|denied)|bad( outbound)? sender)\b", re.IGNORECASE
+)
 _NO_SUCH_USER = re.compile(
-    r"(user|recipient|mailbox|address|account)\b.{0,30}\b(unknown|not found|not exist|disabled"
-    r"|unavailable|invalid)|(no such|unknown|invalid) (user|recipient|mailbox|address)",
+    r"(user|recipient|mailbox|(?<!IP )address|account)\b.{0,30}\b(unknown|not found|not exist"
+    r"|invalid)|(no such|unknown|invalid) (user|recipient|mailbox|address)",
+    re.IGNORECASE,
+)
+_UNAVAILABLE = re.compile(r"mailbox\b.{0,30}\bunavailable", re.IGNORECASE)
+_FULL = re.compile(
+    r"\b(mailbox|inbox|account|user|recipient|storage)\b.{0,30}\b(full|(over|exceeded) ?quota"
+    r"|disabled|inactive|suspended|locked)\b"
+    r"|\b(over|exceeded|exceeds) (the |its )?(quota|storage)\b",
+    re.IGNORECASE,
+)
+_WHAT_WE_SEND = re.compile(
+    r"\b(message|mail|size)\b.{0,30}\b(too (large|big)|exceeds)\b|\b(virus|malware|malformed)\b",
     re.IGNORECASE,
 )
 _ABOUT_US = re.compile(
@@ -19,8 +35,11 @@ _ABOUT_US = re.compile(
 )
 _GREYLISTED = re.compile(r"gr[ea]y-?list", re.IGNORECASE)
 _SLOW_DOWN = re.compile(
-    r"\b(rate|too (many|fast)|throttl\w*|slow down|quota for sending)\b", re.IGNORECASE
+    r"\b(rate|rate-?limit\w*|too (many|fast)|throttl\w*|slow down|quota for sending)\b",
+    re.IGNORECASE,
 )
+# X.7.n that speak of names and keys, not of speed: RFC 7372, RFC 8616, Gmail's and Microsoft's own.
+_AUTHENTICATION = {"20", "21", "22", "23", "24", "25", "26", "27", "29", "30", "31", "32", "40"}
 
 SERVICE_CLOSING = 421
 
@@ -42,48 +61,70 @@ def kind_of(reply: str) -> Kind:
     The enhanced code says more than the three digits; where both disagree on whether it is for
     good, the three digits are right, because they are what mail servers act on.
     """
-    code = _CODE.match(reply)
-    for_now = code is not None and code[1] == "4"
-    if _NO_SUCH_USER.search(reply):
+    words = _ADDRESS.sub("", reply)  # `user@invalid.example` is no word about a user
+    code = _CODE.match(words)
+    for_now = code is not None and code[1].startswith("4")
+    enhanced = _ENHANCED.search(words)
+    subject, detail = enhanced.groups() if enhanced is not None else ("0", "0")
+    if _OUR_ADDRESS.search(words):
+        return Kind.ABOUT_US
+    if for_now and _GREYLISTED.search(words):
+        return Kind.OTHER
+    if _NO_SUCH_USER.search(words) and not (subject == "1" and detail in {"7", "8"}):
         return Kind.ADDRESS
-    enhanced = _ENHANCED.search(reply)
-    if for_now and _asks_to_slow_down(reply, enhanced):
+    if for_now and _asks_to_slow_down(words, subject, detail):
         return Kind.THROTTLE
-    if enhanced is not None and enhanced[2] != "0":
-        return _by_enhanced_code(enhanced)
-    return Kind.ABOUT_US if not for_now and _ABOUT_US.search(reply) else Kind.OTHER
+    if subject != "0":
+        found = _by_enhanced_code(subject, detail, for_now=for_now)
+        if found is not Kind.OTHER:
+            return found
+    return _by_words(words, for_now=for_now)
 
 
-def _asks_to_slow_down(reply: str, enhanced: re.Match[str] | None) -> bool:
-    if _GREYLISTED.search(reply):
-        return False
-    if reply.startswith(str(SERVICE_CLOSING)) or _SLOW_DOWN.search(reply):
+def _asks_to_slow_down(words: str, subject: str, detail: str) -> bool:
+    if words.lstrip().startswith(str(SERVICE_CLOSING)):
         return True
+    if subject in {"1", "2"}:
+        return False  # one reader gets too much mail: Gmail's 4.2.1
     # 4.7.1 alone is what most greylisting says; Gmail and Microsoft throttle with other 4.7.x.
-    return enhanced is not None and (
-        enhanced.group(2, 3) == ("3", "2") or (enhanced[2] == "7" and enhanced[3] != "1")
+    by_code = (subject, detail) == ("3", "2") or (
+        subject == "7" and detail != "1" and detail not in _AUTHENTICATION
     )
+    return by_code or _SLOW_DOWN.search(words) is not None
 
 
-def _by_enhanced_code(enhanced: re.Match[str]) -> Kind:
-    subject, detail = enhanced[2], enhanced[3]
-    match subject:
-        case "1":
+def _by_enhanced_code(subject: str, detail: str, *, for_now: bool) -> Kind:
+    match subject, detail:
+        case "1", "7" | "8":
+            return Kind.ABOUT_US  # the sender's address
+        case "1", _:
             return Kind.ADDRESS
-        case "2":
+        case ("2", "3") | ("3", "4") | ("6", _):
+            return Kind.CONTENT
+        case "2", _:
             return Kind.MAILBOX
-        case "6":
-            return Kind.CONTENT
-        case "7":
-            return Kind.ABOUT_US
-        case "3" if detail == "4":
-            return Kind.CONTENT
-        case "4" if detail == "4":
+        case "4", "1" if not for_now:
+            return Kind.ADDRESS  # Microsoft's directory knows no such reader
+        case "4", "4":
             return Kind.ADDRESS
+        case "7", _:
+            return Kind.ABOUT_US
         case _:
             return Kind.OTHER
 
 
+def _by_words(words: str, *, for_now: bool) -> Kind:
+    if _UNAVAILABLE.search(words):
+        return Kind.MAILBOX if for_now else Kind.ADDRESS
+    if _FULL.search(words):
+        return Kind.MAILBOX
+    if _WHAT_WE_SEND.search(words):
+        return Kind.CONTENT
+    return Kind.ABOUT_US if not for_now and _ABOUT_US.search(words) else Kind.OTHER
+
+
 def without_identifiers(reply: str) -> str:
     """Strip what differs from message to message, so that like replies can be counted together."""
-    return re.sub(r"\S*\d\S*", "#", reply[3:]) if _CODE.match(reply) else reply
+    code = _CODE.match(reply)
+    words = _ADDRESS.sub("#", reply[code.end() :] if code else reply)
+    return re.sub(r"\S*\d\S*", "#", words)

@@ -90,7 +90,8 @@ class ReportStore:
     def search(self, issue_id: int, words: str, limit: int) -> list[Said]:
         """Return what servers said that contains `words`, or to addresses that do; newest first."""
         last = _said(deliveries.c.changed_at, deliveries, issue_id, words).where(
-            deliveries.c.reason != ""
+            deliveries.c.reason != "",
+            deliveries.c.state != DeliveryState.SENDING,  # its words are of the attempt before
         )
         earlier = _said(replies.c.at, replies, issue_id, words).join(
             replies, replies.c.delivery_id == deliveries.c.id
@@ -121,6 +122,7 @@ def _domain() -> ColumnElement[str]:
 def _said(at: Any, table: Any, issue_id: int, words: str) -> Select[Any]:
     found = or_(
         table.c.reason.icontains(words, autoescape=True),
+        subscribers.c.address.icontains(words, autoescape=True),
         subscribers.c.address_key.icontains(words, autoescape=True),
     )
     return (

@@ -12,7 +12,8 @@ _SPREAD = 0.2
 def wait_after(attempts: int, first: int, chance: Callable[[], float] = random.random) -> int:
     """Return the seconds to wait after that many attempts: `first`, then double, within a fifth.
 
-    At least one second: a row is never due again in the second it was put off.
+    At most eight hours, or `first` if that is longer, before the fifth is added. At least one
+    second: a row is never due again in the second it was put off.
     """
-    step = min(first << min(max(attempts, 1) - 1, 20), _LONGEST)
+    step = min(first << min(max(attempts, 1) - 1, 20), max(first, _LONGEST))
     return max(1, round(step * (1 - _SPREAD + 2 * _SPREAD * chance())))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import shutil
 import sqlite3
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.cli.newsletter import scaffold
@@ -25,6 +24,7 @@ from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 
 ISSUE = "2026-W47"
+_LEVELS = {1: "NORMAL", 2: "FULL"}  # as SQLite numbers them
 _PARAGRAPH = (
     "\n\nThis paragraph stands here so that the message is as long as the one that the others"
     " send, with words enough that nothing about it is special: some are short, others are longer."
@@ -60,6 +60,7 @@ class Ours:
         toml = folder / "newsletter.toml"
         text = re.sub(r"^port = \d+", f"port = {port}", toml.read_text(), flags=re.MULTILINE)
         toml.write_text(text + (_dkim(folder, text) if dkim else ""))
+        assert (b"DKIM-Signature:" in _content(folder)) is dkim
         figures = send_in_child(folder, synchronous)
         shutil.rmtree(folder)
         return float(figures["rate"])
@@ -73,11 +74,7 @@ class Ours:
 
     def content(self) -> bytes:
         """Return one message, as an invented reader gets it."""
-        rendering = self.rendering()
-        bot = Bot.open(self._folder)
-        sample = bot.mailroom.sample(rendering, bot.sample_values(), "reader@example.com")
-        bot.close()
-        return sample.content
+        return _content(self._folder)
 
     def _lengthen(self, size: int) -> int:
         path = next((self._folder / "issues").glob(f"{ISSUE}.md"))
@@ -88,6 +85,14 @@ class Ours:
             text += _PARAGRAPH * missing
             path.write_text(text)
         return length
+
+
+def _content(folder: Path) -> bytes:
+    bot = Bot.open(folder)
+    rendering = bot.render(bot.read(bot.find(ISSUE)))
+    sample = bot.mailroom.sample(rendering, bot.sample_values(), "reader@example.com")
+    bot.close()
+    return sample.content
 
 
 def send_in_child(folder: Path, synchronous: str = "FULL") -> dict[str, Any]:
@@ -112,6 +117,24 @@ def _dkim(folder: Path, toml: str) -> str:
     return f'\n[dkim]\ndomain = "{found[1]}"\nselector = "bench"\nkey_file = "dkim.pem"\n'
 
 
+def _largest_memory() -> float:
+    """Return how many MB this process held at its largest.
+
+    getrusage would not do: Linux hands ru_maxrss on to the program that a process starts, so that a
+    child is never smaller than the bench was.
+    """
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, flags=re.MULTILINE)
+    assert found is not None, "Linux tells it"
+    return int(found[1]) / 1024
+
+
+def _synchronous(engine: Engine) -> str:
+    with engine.connect() as connection:
+        level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    return _LEVELS[level]
+
+
 def main() -> None:
     """Send, and print the rate and the largest memory."""
     folder, identity, synchronous = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -130,8 +153,9 @@ def main() -> None:
     spent = time.perf_counter() - begun
     assert tally.balanced
     assert tally.accepted == tally.planned
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures = {"rate": tally.accepted / spent, "memory": memory, "sent": tally.accepted}
+    assert _synchronous(engine) == synchronous
+    rate = tally.accepted / spent
+    figures = {"rate": rate, "memory": _largest_memory(), "sent": tally.accepted}
     sys.stdout.write(json.dumps(figures))
 
 

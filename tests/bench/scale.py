@@ -1,10 +1,12 @@
 """What a million readers cost: planning against a raw INSERT, and memory while sending.
 
-    python -m tests.bench.scale [--people N]
+    python -m tests.bench.scale [--people N] [--strict]
 
-The raw insert writes the same rows, with constants instead of joins and checks, into the same table
-with the same indexes, in a copy of the same database. Messages are small here: what is measured is
-the ledger and the memory, not the wire.
+Raw is one `INSERT … SELECT 1, id, 'weekly', 'planned', 0, '', 1 FROM subscribers`: the same columns
+of the same rows, into the same table with the same indexes, in a copy of the same file, with the
+same durability. Constants stand in place of what planning asks: no join with subscriptions and
+suppressions, no order, no foreign keys checked, no conflict expected, no issue or rendering
+written. Messages are small here: what is measured is the ledger and the memory, not the wire.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from tests.bench.sink import sink
 from tests.bench.table import Table, in_turn, say
 
 FEW = 10_000
+_MANY = 1_000_000  # what the figures are promised for
+_ROUNDS = 3
 _SMALL = f"""\
 ---
 issue: {ISSUE}
@@ -116,38 +120,50 @@ def raw(folder: Path, place: Path) -> Callable[[], float]:
     return measure
 
 
+def compare_planning(table: Table, many: Path, place: Path) -> None:
+    """Plan for everybody, and insert the same rows without a question."""
+    seen = in_turn(_ROUNDS, {"planned": planning(many, place), "raw": raw(many, place)})
+    both = f"{seen.median('planned'):.2f} s : {seen.median('raw'):.2f} s"
+    ratio = seen.ratio("planned", "raw")
+    detail = both + seen.spread("planned", "raw")
+    table.at_most("planning, against INSERT … SELECT", ratio, 3, "×", detail)
+
+
+def compare_memory(table: Table, few: Path, many: Path) -> None:
+    """Send to some and to all, each in a process of its own."""
+    some, all_ = send_in_child(few), send_in_child(many)
+    table.at_most(
+        f"memory, more than for {some['sent']:,}",
+        all_["memory"] - some["memory"],
+        30,
+        "MB",
+        f"{all_['memory']:.0f} MB : {some['memory']:.0f} MB at their largest",
+    )
+    for one in (some, all_):
+        table.note(
+            "messages a second, small ones", f"{one['rate']:,.0f}/s", f"{one['sent']:,} sent"
+        )
+
+
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=1_000_000)
-    people = parser.parse_args().people
-    table = Table()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--people", type=int, default=_MANY, metavar="N")
+    parser.add_argument("--strict", action="store_true", help="fail when a figure falls short")
+    options = parser.parse_args()
+    people = options.people
+    few = min(FEW, people)
+    table = Table(judging=people >= _MANY)
     with tempfile.TemporaryDirectory() as folder, sink() as port:
         place = Path(folder)
         many = newsletter(place / "many", people, port)
-        say(f"Planning {people:,} deliveries, then sending to {FEW:,} and to {people:,} readers")
-        planned, inserted = in_turn(2, planning(many, place), raw(many, place))
-        table.at_most(
-            "planning, against INSERT … SELECT",
-            planned / inserted,
-            3,
-            "×",
-            f"{planned:.2f} s : {inserted:.2f} s",
-        )
-        few = send_in_child(newsletter(place / "few", min(FEW, people), port))
-        much = send_in_child(many)
-        table.at_most(
-            "memory, more than for 10,000",
-            much["memory"] - few["memory"],
-            30,
-            "MB",
-            f"{much['memory']:.0f} MB : {few['memory']:.0f} MB at their largest",
-        )
-        table.note(
-            "messages a second, small ones", f"{much['rate']:,.0f}/s", f"{much['sent']:,} sent"
-        )
+        say(f"Planning {people:,} deliveries, then sending to {few:,} and to {people:,} readers")
+        compare_planning(table, many, place)
+        compare_memory(table, newsletter(place / "few", few, port), many)
     table.show()
-    sys.exit(0)
+    sys.exit(bool(options.strict and table.missed))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ def sink() -> Iterator[int]:
                 if attempt.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
+        else:
+            raise TimeoutError("smtp-sink does not listen")
         yield port
     finally:
         process.terminate()

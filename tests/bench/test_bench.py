@@ -36,6 +36,14 @@ def test_the_bench_compares_with_everybody_it_should() -> None:
         "synchronous FULL",
     ):
         assert name in said
+    assert not {"✓", "✗"} & set(said)  # a run this short judges nobody
+
+
+def test_a_part_of_the_bench_can_be_run_alone() -> None:
+    said = bench("tests.bench", "--quick", "--only", "smtplib")
+    assert "EmailMessage + smtplib" in said
+    assert "aiosmtplib" not in said
+    assert "smtp-source" not in said
 
 
 def test_the_bench_of_scale_measures_planning_and_memory() -> None:
