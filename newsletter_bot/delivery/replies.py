@@ -25,7 +25,8 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 _WHAT_WE_SEND = re.compile(
-    r"\b(message|mail|size)\b.{0,30}\b(too (large|big)|exceeds)\b|\b(virus|malware|malformed)\b",
+    r"\b(message|headers?|size)\b.{0,30}\b(too (large|big)|exceeds|malformed)\b"
+    r"|\b(virus|malware)\b",
     re.IGNORECASE,
 )
 _ABOUT_US = re.compile(
