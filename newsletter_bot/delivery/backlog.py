@@ -11,7 +11,7 @@ from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.model import Recipient
 from newsletter_bot.delivery.relays import Relay, Router
 
-_ENOUGH = 200  # deliveries of a pile that are kept in memory
+_ENOUGH = 500  # deliveries of a pile that are kept in memory: a page of the feed
 _PAGES = 4  # that are read in search of a relay's next delivery, before sessions have their turn
 _SEARCHED = 2000  # deliveries that are looked at in such a search
 

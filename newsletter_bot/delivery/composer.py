@@ -45,7 +45,8 @@ class Composer:
         self._rendering = rendering
         self._settings = settings
         self._tokens = TokenSigner(secret)
-        self._id_key = hmac.digest(secret, b"message-id:" + rendering.issue.encode(), "sha256")
+        id_key = hmac.digest(secret, b"message-id:" + rendering.issue.encode(), "sha256")
+        self._id_mac = hmac.new(id_key, digestmod="sha256")  # copied: a key costs more than a text
         self._lists = {one.id: one for one in settings.lists}
         self._senders = _senders(settings)
         self._signer = _signer(settings, self._senders.values())
@@ -100,7 +101,9 @@ class Composer:
         return b"".join((first, self._text.fill(values), second, self._html.fill(values), last))
 
     def _message_id(self, recipient: Recipient) -> str:
-        mac = hmac.digest(self._id_key, str(recipient.subscriber_id).encode(), "sha256")
+        state = self._id_mac.copy()
+        state.update(str(recipient.subscriber_id).encode())
+        mac = state.digest()
         return f"{self._rendering.issue.lower()}.{mac[:12].hex()}"
 
     def _list_headers(self, list_id: str) -> _ListHeaders:

@@ -21,7 +21,7 @@ from newsletter_bot.delivery.model import Change, Denial, Outcome, Release, Sett
 from newsletter_bot.delivery.store import LedgerStore
 
 _LARGEST_COMMIT = 500
-_GATHER = 0.001  # seconds: what comes within them shares a commit
+_GATHER = 0.0005  # seconds: what comes within them shares a commit
 _ATTEMPTS = 3  # each waits for a locked database as long as the engine's busy timeout
 _PAUSE = 0.5  # seconds between them
 
