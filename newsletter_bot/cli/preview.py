@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import webbrowser
 
 import click
@@ -35,7 +36,6 @@ def preview(session: Session, issue: str, port: int, *, in_browser: bool) -> Non
         session.console.print("It follows every save. Stop it with Ctrl-C.")
         if in_browser:
             webbrowser.open(url)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # which the server passes on, but not always
             PreviewServer(make_app(session.folder, path)).run(sockets=[listening])
-        except KeyboardInterrupt:
-            session.console.print("\nThe preview has stopped.")
+        session.console.print("\nThe preview has stopped.")
