@@ -69,21 +69,28 @@ class QuotedPrintable:
     def __init__(self, pieces: Pieces) -> None:
         encoded_pieces = [_printable_piece(piece) for piece in pieces]
         self.static_size = sum(_printable_size(piece) for piece in encoded_pieces)
-        # A template with empty places, so that filling copies it and looks at those alone.
-        self._open = [
-            (at, one) for at, one in enumerate(encoded_pieces) if not isinstance(one, bytes)
-        ]
+        # A template with empty places, so that filling copies it and looks at those alone; a hole
+        # that occurs often, such as the unsubscribe link, is written once.
+        self._holes: dict[Hole, list[int]] = {}
+        self._guarded: list[tuple[int, _Guarded]] = []
+        for at, one in enumerate(encoded_pieces):
+            if isinstance(one, Hole):
+                self._holes.setdefault(one, []).append(at)
+            elif isinstance(one, _Guarded):
+                self._guarded.append((at, one))
         self._template = [one if isinstance(one, bytes) else b"" for one in encoded_pieces]
         self._template.append(b"\r\n")
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """Put a subscriber's values between the static segments."""
         parts = self._template.copy()
-        for at, piece in self._open:
-            if isinstance(piece, Hole):
-                parts[at] = _printable_value(piece, values)
-            elif applies(piece.only.conditions, values):
-                parts[at] = b"".join(_printable(inner, values) for inner in piece.inner)
+        for hole, places in self._holes.items():
+            value = _printable_value(hole, values)
+            for at in places:
+                parts[at] = value
+        for at, piece in self._guarded:
+            if applies(piece.only.conditions, values):
+                parts[at] = b"".join([_printable(inner, values) for inner in piece.inner])
         return b"".join(parts)
 
 

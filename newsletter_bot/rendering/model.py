@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, assert_never
 from urllib.parse import quote
 
@@ -125,7 +126,12 @@ def filled(pieces: Pieces, values: Mapping[str, str]) -> str:
 
 def _holds(condition: Condition, values: Mapping[str, str]) -> bool:
     found = values.get(condition.field, "").casefold()
-    return (found in {value.casefold() for value in condition.values}) != condition.negated
+    return (found in _casefolded(condition.values)) != condition.negated
+
+
+@lru_cache(maxsize=1024)
+def _casefolded(values: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(value.casefold() for value in values)
 
 
 def _fill(piece: Piece, values: Mapping[str, str]) -> str:

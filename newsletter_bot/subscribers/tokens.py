@@ -1,16 +1,17 @@
 """Signed, purpose-bound tokens: what one was made for, no other page or mailbox believes.
 
-A token is lower-case base32, so that it survives mail systems that change case, and short enough
-to stand behind `unsub+` in a mail address (64 octets, RFC 5321 section 4.5.3.1.1). It begins with
-its version.
+A token is written in hexadecimal digits, so that it survives mail systems that change case, and
+short enough to stand behind `unsub+` in a mail address (64 octets, RFC 5321 section 4.5.3.1.1). It
+begins with its version. It ends in a keyed BLAKE2b (RFC 7693), made thousands of times a second.
 """
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 
 _VERSION = b"\x01"
 _MAC = 12  # bytes: 96 bits
@@ -62,32 +63,40 @@ class _Purpose:
     """One kind of token and its key."""
 
     def __init__(self, secret: bytes, name: bytes) -> None:
-        key = hmac.digest(secret, b"token:" + name, "sha256")
-        self._mac = hmac.new(key, _VERSION, hashlib.sha256)
+        self._mac = mac(secret, name, _MAC)
+        self._mac.update(_VERSION)
 
     def sign(self, payload: bytes) -> str:
-        token = base64.b32encode(_VERSION + payload + self._digest(payload))
-        return token.decode("ascii").rstrip("=").lower()
+        return (_VERSION + payload + self._digest(payload)).hex()
 
     def read(self, token: str, size: int) -> bytes | None:
         try:
-            padded = token.upper() + "=" * (-len(token) % 8)
-            data = base64.b32decode(padded)
+            data = binascii.unhexlify(token)
         except ValueError:
             return None
-        payload, mac = data[1 : 1 + size], data[1 + size :]
-        good = hmac.compare_digest(mac, self._digest(payload))
+        payload, found = data[1 : 1 + size], data[1 + size :]
+        good = hmac.compare_digest(found, self._digest(payload))
         return payload if good and data[:1] == _VERSION and len(payload) == size else None
 
     def _digest(self, payload: bytes) -> bytes:
-        mac = self._mac.copy()
-        mac.update(payload)
-        return mac.digest()[:_MAC]
+        state = self._mac.copy()
+        state.update(payload)
+        return state.digest()
+
+
+def mac(secret: bytes, purpose: bytes, size: int) -> hashlib.blake2b:
+    """Return a keyed hash of `size` bytes, to be copied for each text: a new key costs more.
+
+    `purpose`, of up to 16 bytes, keeps the uses of one secret apart (RFC 7693: personalization).
+    """
+    key = hashlib.sha512(secret).digest()
+    return hashlib.blake2b(key=key, person=purpose, digest_size=size)
 
 
 def _number(value: int) -> bytes:
     return value.to_bytes(_NUMBER, "big")
 
 
+@lru_cache(maxsize=64)
 def _list_hash(list_id: str) -> bytes:
     return hashlib.sha256(list_id.encode()).digest()[:_LIST]

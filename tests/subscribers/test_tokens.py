@@ -33,7 +33,7 @@ def test_a_text_we_did_not_sign_says_nothing(text: str) -> None:
     assert SIGNER.read_bounce_token(text) is None
 
 
-@given(st.integers(0, 200), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
+@given(st.integers(0, 200), st.sampled_from("0123456789abcdefg"))
 def test_a_changed_letter_makes_a_token_worthless(at: int, letter: str) -> None:
     token = SIGNER.unsubscribe_token(7, "weekly")
     at %= len(token)
