@@ -141,10 +141,10 @@ def begin(connection: Connection, starts: Sequence[Change], now: int) -> dict[in
     # Counted, not read back with RETURNING: each row read would wait for the interpreter.
     if done.rowcount == len(ids):
         return {}
-    begun = {row[0] for row in _FIND_UNDER_WAY.run(connection, rows=_ids(ids))}
+    begun = {row[0] for row in _FIND_UNDER_WAY.run(connection, rows=_ids(ids)).fetchall()}
     missing = [one for one in ids if one not in begun]
     denied = {one: Denial(DenialKind.SETTLED, "somebody settled it already") for one in missing}
-    for row in _ASK_WHY_NOT.run(connection, rows=_ids(missing)):
+    for row in _ASK_WHY_NOT.run(connection, rows=_ids(missing)).fetchall():
         denied[row[0]] = _denial(being_sent=row[1], subscription=row[2], suppression=row[3])
     return denied
 

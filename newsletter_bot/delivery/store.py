@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    RowMapping,
     Select,
     and_,
     case,
@@ -84,7 +83,7 @@ class LedgerStore:
         if state is DeliveryState.DEFERRED:
             query = query.where(deliveries.c.not_before <= int(self.now()))
         with reading(self._engine) as connection:
-            return [_recipient(row) for row in connection.execute(query).mappings()]
+            return [_recipient(row) for row in connection.execute(query)]
 
     def next_deferred(self, issue_id: int) -> int | None:
         """Return when the next deferred delivery is due (seconds since 1970 UTC)."""
@@ -178,7 +177,7 @@ def _due_query(issue_id: int, page: Page) -> Select[Any]:
     wanted += [~_at_domain(one) for one in sorted(page.without)]
     return (
         select(
-            deliveries.c.id.label("delivery_id"),
+            deliveries.c.id,
             deliveries.c.list,
             deliveries.c.attempts,
             deliveries.c.attempted_at,
@@ -188,8 +187,8 @@ def _due_query(issue_id: int, page: Page) -> Select[Any]:
             subscribers.c.name,
             subscribers.c.language,
             subscribers.c.fields,
-            subscriptions.c.state.label("subscription"),
-            suppressions.c.reason.label("suppression"),
+            subscriptions.c.state,
+            suppressions.c.reason,
         )
         .join(subscribers, subscribers.c.id == deliveries.c.subscriber_id)
         .outerjoin(subscriptions, own)
@@ -204,19 +203,20 @@ def _at_domain(domain: str) -> ColumnElement[bool]:
     return subscribers.c.address_key.endswith(f"@{domain}", autoescape=True)
 
 
-def _recipient(row: RowMapping) -> Recipient:
-    person = Subscriber(row["id"], row["address"], row["name"], row["language"], row["fields"])
+def _recipient(row: Sequence[Any]) -> Recipient:
+    delivery_id, list_id, attempts, attempted_at, relay, *who, subscription, suppression = row
+    person = Subscriber(*who)
     return Recipient(
-        delivery_id=row["delivery_id"],
+        delivery_id=delivery_id,
         subscriber_id=person.id,
         address=person.address,
         name=person.name,
-        list=row["list"],
+        list=list_id,
         values=person.values(),
-        attempts=row["attempts"],
-        attempted_at=row["attempted_at"],
-        relay=row["relay"],
-        unwanted=unwanted(row["subscription"], row["suppression"]),
+        attempts=attempts,
+        attempted_at=attempted_at,
+        relay=relay,
+        unwanted=unwanted(subscription, suppression),
     )
 
 

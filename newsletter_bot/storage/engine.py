@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from newsletter_bot.errors import ConfigurationError, TryAgainError, UnavailableError
+from newsletter_bot.storage.prepared import execute
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_WAIT_MS = 10_000
@@ -102,7 +103,7 @@ def _begin_sqlite(connection: Any) -> None:
     # IMMEDIATE takes the write lock at once and waits for it; a deferred transaction that upgrades
     # later fails with "database is locked" without waiting.
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    execute(connection, f"BEGIN {mode}")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Many rows as one parameter: a statement that takes values for each of them, run once.
 
-`executemany` runs a statement per row, and each run hands the interpreter to another thread and
-back; a writer that shares it with a busy sender would wait hundreds of times a second.
+`executemany` runs a statement per row; the calls alone would cost a busy sender more than the rows.
 """
 
 from __future__ import annotations
