@@ -1,7 +1,7 @@
 """One run over an issue's due deliveries: one thread that never waits, many sessions, one ledger.
 
-All that decides stands here, in one thread: who is next, what the ledger answered, what an outcome
-means. What waits is elsewhere: the ledger's writer, and sessions that say when they can go on.
+All that decides stands here: who is next, when the ledger is written, what an outcome means.
+Nothing waits for a relay but the loop itself: sessions say when they can go on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Sender:
         self._run = run
         self._waiting = Waiting(means, issue_id, run)
         self._watch = Watch()
-        self._ledger = Ledger(means.store, self._watch.wake, means.recorder.settled)
+        self._ledger = Ledger(means.store, means.recorder.settled)
         self._asked: dict[Start, Entry] = {}  # that the ledger has not answered
         self._returns: Counter[int] = Counter()  # sessions that ended over a message
         self._shown = 0.0
@@ -64,16 +64,15 @@ class Sender:
         """
         self._run.woken_by(self._watch.wake)
         gc.freeze()  # what the program was made of is not searched for garbage again and again
-        with self._ledger:
-            try:
-                self._send()
-                self._finish()
-            except DBAPIError as error:
-                self._run.give_up(f"the ledger cannot be written: {error.orig}")
-                self._finish()
-            finally:
-                self._drop_what_is_left()
-        self._watch.close()
+        try:
+            self._send()
+            self._finish()
+        except DBAPIError as error:
+            self._run.give_up(f"the ledger cannot be written: {error.orig}")
+            self._finish()
+        finally:
+            self._drop_what_is_left()
+            self._watch.close()
         if self._ledger.error is not None:
             self._run.give_up(str(self._ledger.error))
 
@@ -85,7 +84,7 @@ class Sender:
             self._turn(until, filling=True)
             if self._ledger.error is not None:
                 return
-            quiet = not self._busy() and self._ledger.idle
+            quiet = not self._busy() and not self._ledger.waiting
             if quiet and not self._waiting.is_worth_it():
                 return
             until = self._waiting.until()
@@ -113,7 +112,8 @@ class Sender:
         for lane in concerned:
             if lane.session is not None:
                 self._hear(lane, lane.session.listen())
-        concerned |= self._hear_ledger()
+        if not concerned or self._ledger.full:
+            concerned |= self._commit()
         if filling and not self._run.stopping:
             for relay in self._means.relays:
                 concerned |= self._fill(relay)
@@ -124,6 +124,8 @@ class Sender:
             self._means.progress()
 
     def _ready(self, until: float) -> list[Lane]:
+        if self._ledger.waiting:  # a commit is for a moment when no session has anything to say
+            return self._watch.wait(self._lanes, 0.0)
         ends = [(lane, lane.session.deadline) for lane in self._lanes if lane.session is not None]
         until = min([until, *(end for _, end in ends if end is not None)])
         ready = self._watch.wait(self._lanes, until)
@@ -148,10 +150,13 @@ class Sender:
             rested = lane.session is None and time.monotonic() >= relay.rests_until
             if rested and self._means.backlog.has_more_than(idle, relay, now):
                 self._open(lane)
-            while lane.room > 0 and relay.pace.allows(now) and self._begin_next(lane, now):
+            while self._may_fill(lane, now) and self._begin_next(lane, now):
                 filled[lane] = None
             idle += lane.session is not None and not lane.held
         return filled
+
+    def _may_fill(self, lane: Lane, now: float) -> bool:
+        return lane.room > 0 and lane.relay.pace.allows(now) and not self._ledger.full
 
     def _begin_next(self, lane: Lane, now: float) -> bool:
         recipient = self._means.backlog.take(lane.relay, now)
@@ -189,10 +194,10 @@ class Sender:
         assert lane.session is not None, "it has room"
         lane.session.give(message)
 
-    def _hear_ledger(self) -> dict[Lane, None]:
-        """Let the sessions deliver what may be delivered."""
+    def _commit(self) -> dict[Lane, None]:
+        """Write the ledger, and let the sessions deliver what may be delivered."""
         concerned: dict[Lane, None] = {}
-        for start, denial in self._ledger.answers():
+        for start, denial in self._ledger.commit():
             entry = self._asked.pop(start, None)
             if entry is None or entry.lane.held.get(start.delivery_id) is not entry:
                 continue  # its session ended meanwhile, and it was put back
@@ -296,6 +301,7 @@ class Sender:
             if lane.session is None:
                 continue
             self._hear(lane, lane.session.abandon())
+        self._ledger.commit()
         for relay in self._means.relays:
             with _forgetful():
                 relay.pace.end(self._means.store.now())
