@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings.explain import explain
+from newsletter_bot.settings.service import AlertsTable, CollectTable, ServiceTable, WebTable
 from newsletter_bot.settings.tables import (
     DEFAULT_RELAY,
     ArchiveTable,
@@ -53,6 +54,10 @@ class Settings(BaseSettings):
     dkim: DkimTable | None = None
     tracking: TrackingTable = TrackingTable()
     archive: ArchiveTable = ArchiveTable()
+    web: WebTable = WebTable()
+    service: ServiceTable = ServiceTable()
+    alerts: AlertsTable = AlertsTable()
+    collect: CollectTable = CollectTable()
     channels: dict[str, dict[str, Any]] = Field(default_factory=dict)
     secret: str = Field(default="", repr=False)
     secret_file: str = "secret.key"  # noqa: S105 - a file name

@@ -96,6 +96,7 @@ class SlotTable(Table):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     when: Annotated[str, Field(pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$")]
     late: Duration = "6h"
+    grace: Duration = "2m"
     none_ready: Literal["skip", "remind"] = "remind"
     approval: Literal["required", "automatic"] = "required"
 

@@ -1,0 +1,1 @@
+"""What operators are told when something needs them, and how often."""

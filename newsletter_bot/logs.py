@@ -1,0 +1,1 @@
+"""Structured logs: one action for each record, addresses redacted."""
