@@ -5,6 +5,7 @@ Folders are imported where they are first used: `status` should not wait for lxm
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from newsletter_bot.archive.site import Published, SiteReport
+    from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.dry_run import DryRun
     from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.delivery.model import Outcome, Tally
@@ -74,6 +76,19 @@ class Bot:
 
         return Mailroom(self.engine, self.settings, self.secret)
 
+    @cached_property
+    def crossposts(self) -> Crossposts:
+        """What is posted elsewhere, and its ledger."""
+        from newsletter_bot.crosspost.desk import Crossposts
+
+        return Crossposts(self.engine, self.settings)
+
+    def page_url(self, identity: str) -> str:
+        """Return the public address of an issue's page."""
+        from newsletter_bot.rendering.addresses import page_url
+
+        return page_url(self.settings, identity)
+
     # ── one issue, from file to pages ────────────────────────────────────────────────────────
 
     def find(self, name: str) -> Path:
@@ -97,11 +112,13 @@ class Bot:
 
     def check(self, issue: Issue) -> tuple[Problem, ...]:
         """Everything questionable about an issue and what would be mailed, by line."""
+        return self._problems(issue, self.render(issue))
+
+    def _problems(self, issue: Issue, rendering: Rendering) -> tuple[Problem, ...]:
         from newsletter_bot.issues.checks import check_issue
         from newsletter_bot.rendering.checks import check_rendering
 
-        found = (*check_issue(issue), *check_rendering(self.render(issue), self.settings))
-        return tuple(sorted(found))
+        return tuple(sorted((*check_issue(issue), *check_rendering(rendering, self.settings))))
 
     def render(self, issue: Issue) -> Rendering:
         """Compile an issue once for every reader."""
@@ -131,10 +148,11 @@ class Bot:
 
     def sendable(self, issue: Issue) -> Rendering:
         """Compile an issue that may be sent; raises IssueFileError when a check finds an error."""
-        problems = self.check(issue)
+        rendering = self.render(issue)
+        problems = self._problems(issue, rendering)
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise IssueFileError(issue.path, problems, exit_code=1)
-        return self.render(issue)
+        return rendering
 
     def dry_run(self, issue: Issue) -> DryRun:
         """Tell what `send` would do, writing nothing."""
@@ -167,6 +185,20 @@ class Bot:
                 warn("the file was edited since it was planned: readers get it as it was planned")
         return self.mailroom.send(rendering, issue.title, issue.lists, run, progress)
 
+    def plan(
+        self,
+        issue: Issue,
+        warn: Callable[[str], None] = lambda _sentence: None,
+        rendering: Rendering | None = None,
+    ) -> None:
+        """Publish the issue's pages and owe it to everybody, sending nothing yet.
+
+        `rendering` is what `sendable` returned, where somebody has looked at it already.
+        """
+        rendering = rendering or self.sendable(issue)
+        self._publish(issue, warn)
+        self.mailroom.plan(rendering, issue.title, issue.lists)
+
     def _publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
         """Build the archive; whatever is wrong with it, the mail goes out."""
         try:
@@ -187,7 +219,14 @@ class Bot:
 
     def proof(self, issue: Issue, to: str) -> Outcome:
         """Send one copy to the editor, outside the ledger; errors in the file do not stop it."""
-        return self.mailroom.proof(self.render(issue), self.sample_values(), to)
+        from newsletter_bot.delivery.model import DeliveryState
+        from newsletter_bot.schedule.approval_store import ApprovalStore
+
+        rendering = self.render(issue)
+        outcome = self.mailroom.proof(rendering, self.sample_values(), to)
+        if outcome.state is DeliveryState.ACCEPTED:
+            ApprovalStore(self.engine, time.time).proof_sent(issue.identity, rendering.hash)
+        return outcome
 
     def build_archive(
         self, names: Sequence[str] = (), *, everything: bool = False, out: Path | None = None

@@ -5,6 +5,7 @@
     ├── DataError             65   an issue file, CSV or message that cannot be read
     ├── UnavailableError      69   something this machine lacks (a browser, a database server)
     ├── TryAgainError         75   the weather was bad; nothing is lost, run it again
+    │   └── BusyError         75   another process does it just now
     └── ConfigurationError    78   newsletter.toml or the environment
 
 The numbers are those of BSD `sysexits.h`, so that cron jobs and scripts can branch on them.
@@ -88,6 +89,10 @@ class TryAgainError(NewsletterError):
     """Bad weather: everything is kept, and the same command goes on where it stopped."""
 
     exit_code = 75
+
+
+class BusyError(TryAgainError):
+    """Another process does the same thing just now: there is nothing to mend."""
 
 
 class ConfigurationError(NewsletterError):

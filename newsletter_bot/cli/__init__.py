@@ -17,13 +17,18 @@ from newsletter_bot.errors import NewsletterError
 
 # name → "module:attribute"; imported when the command runs, so that `--help` stays quick
 COMMANDS = {
+    "approve": "schedule:approve",
     "archive": "archive:archive",
+    "calendar": "schedule:calendar_",
     "cancel": "control:cancel",
+    "channels": "channels:channels",
     "check": "issues:check",
+    "crosspost": "crosspost:crosspost",
     "demo": "demo:demo",
     "dkim": "dkim:dkim",
     "import": "issues:import_",
     "init": "newsletter:init",
+    "instance": "instance:instance",
     "new": "issues:new",
     "pause": "control:pause",
     "preview": "preview:preview",
@@ -32,10 +37,14 @@ COMMANDS = {
     "resolve": "control:resolve",
     "resume": "control:resume",
     "retry": "control:retry",
+    "run": "run:run",
+    "schedule": "schedule:schedule",
     "send": "sending:send",
+    "simulate": "simulate:simulate",
     "status": "status:status",
     "subscribers": "subscribers:subscribers",
     "transports": "transports:transports",
+    "unschedule": "schedule:unschedule",
 }
 
 

@@ -9,6 +9,7 @@ from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.cli.status import show_tally
 from newsletter_bot.delivery.model import Tally
 from newsletter_bot.errors import UsageError
+from newsletter_bot.service.newsroom import Newsroom
 
 
 @click.command()
@@ -35,8 +36,16 @@ def resume(session: Session, issue: str) -> None:
 @click.argument("issue")
 @pass_session
 def cancel(session: Session, issue: str) -> None:
-    """Skip, for good, whatever of ISSUE was not sent yet."""
-    _show(session, session.bot.mailroom.cancel(session.bot.identity(issue)))
+    """Skip, for good, whatever of ISSUE was not sent yet; before its time nothing is lost."""
+    identity = session.bot.identity(issue)
+    if session.bot.mailroom.issue(identity) is None and Newsroom(session.bot).call_off(identity):
+        session.emit(session.bot.status(identity).to_json())
+        session.console.print(
+            f"[green]✓[/] {escape(identity)} does not go out. Nothing is lost: to send it after"
+            f" all, newsletter-bot approve {escape(identity)}"
+        )
+        return
+    _show(session, session.bot.mailroom.cancel(identity))
 
 
 @click.command()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import mailbox
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope
-from aiosmtpd.smtp import Session as SmtpSession
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +17,7 @@ from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.delivery.model import Tally
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.issues.find import issue_files
+from newsletter_bot.service.mail_server import mail_server
 from newsletter_bot.settings import load
 from newsletter_bot.subscribers.csv_in import ImportOptions, ImportReport, import_csv
 
@@ -31,7 +28,7 @@ from newsletter_bot.subscribers.csv_in import ImportOptions, ImportReport, impor
 def demo(session: Session, folder: Path) -> None:
     """Make a sample newsletter in DIR and send it through a mail server started for it."""
     scaffold(folder, sample=True)
-    with maildir_server(folder / "mail") as port:
+    with _maildir_server(folder / "mail") as port:
         bot = _open(folder, port)
         try:
             people = _import(bot, folder)
@@ -47,39 +44,17 @@ def demo(session: Session, folder: Path) -> None:
 
 
 @contextmanager
-def maildir_server(folder: Path) -> Iterator[int]:
-    """Run a real SMTP server on this machine that files mail into a Maildir; yields its port."""
-    port = _free_port()
-    controller = Controller(_MaildirHandler(folder), hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
+def _maildir_server(folder: Path) -> Iterator[int]:
+    """Run a mail server that files mail into a Maildir, under names made from content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inbox = mailbox.Maildir(folder / "inbox")
+
+    def take(sender: str, recipient: str, content: bytes) -> None:
+        trace = f"Return-Path: <{sender}>\nDelivered-To: {recipient}\n"
+        inbox.add(trace.encode() + content)
+
+    with mail_server(take) as port:
         yield port
-    finally:
-        controller.stop()
-
-
-class _MaildirHandler:
-    """Files each message as it came, under a name made from its content."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._mailbox = mailbox.Maildir(folder / "inbox")
-
-    async def handle_DATA(  # noqa: N802 - aiosmtpd asks for this name
-        self, _server: SMTP, _session: SmtpSession, envelope: Envelope
-    ) -> str:
-        """Take the message and answer the final dot."""
-        content = envelope.content
-        assert isinstance(content, bytes), "decode_data is off"
-        trace = f"Return-Path: <{envelope.mail_from}>\nDelivered-To: {envelope.rcpt_tos[0]}\n"
-        self._mailbox.add(trace.encode() + content)
-        return "250 2.0.0 filed"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _open(folder: Path, port: int) -> Bot:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -32,9 +32,10 @@ from newsletter_bot.delivery.report_store import ReportStore, Said, Stuck
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.sender import Sender
 from newsletter_bot.delivery.single import hand_over
+from newsletter_bot.delivery.stopped import stopped
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports import RelayError, open_transport
-from newsletter_bot.errors import DataError, TryAgainError
+from newsletter_bot.errors import BusyError, DataError, TryAgainError
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
@@ -46,11 +47,17 @@ _CANCELLED = "the issue was cancelled"
 class Mailroom:
     """The ledger of one newsletter, with the relay it sends through."""
 
-    def __init__(self, engine: Engine, settings: Settings, secret: bytes) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        secret: bytes,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._secret = secret
-        clock = SteadyClock()
+        clock = clock or SteadyClock()
         self._plans = PlanStore(engine, clock)
         self._store = LedgerStore(engine, clock)
         self._control = ControlStore(engine, clock)
@@ -107,41 +114,72 @@ class Mailroom:
         An issue already planned keeps the rendering it was planned with. Raises TryAgainError when
         another process sends it, or when deliveries that are due remain: run it again.
         """
-        try:
-            self._send(rendering, title, lists, run, progress)
-        except DBAPIError as error:
-            raise TryAgainError(
-                f"Sending stopped: the ledger cannot be written: {error.orig}. Nothing is lost.",
-                f"Mend the database or the disk, then run `newsletter-bot send {rendering.issue}"
-                " --yes` again: it goes on where it stopped.",
-            ) from error
-        tally = self.status(rendering.issue)
-        if run.trouble and tally.remaining:
-            raise self._stopped(run, tally)
-        return tally
+
+        def planned() -> IssueRow:
+            self._check_relays(rendering, lists)
+            return self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
+
+        return self._send(rendering.issue, planned, run, progress)
+
+    def plan(self, rendering: Rendering, title: str, lists: Sequence[str]) -> None:
+        """Owe an issue to everybody, sending nothing; a second time it changes nothing.
+
+        Raises TryAgainError while another process plans or sends it, or the database is in trouble.
+        """
+        with self._alone(rendering.issue):
+            self._check_relays(rendering, lists)
+            self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
+
+    def carry_on(
+        self, identity: str, run: Run, progress: Callable[[], None] = lambda: None
+    ) -> Tally:
+        """Hand over what is due of an issue that was planned; its file is not needed any more.
+
+        Raises what `send` raises.
+        """
+        return self._send(identity, lambda: self._planned(identity), run, progress)
+
+    def owed(self) -> list[str]:
+        """Return the issues that `carry_on` would do something for now."""
+        return self._store.owed(seconds(self._settings.transport.deadline))
 
     def _send(
         self,
-        rendering: Rendering,
-        title: str,
-        lists: Sequence[str],
+        identity: str,
+        planned: Callable[[], IssueRow],
         run: Run,
         progress: Callable[[], None],
-    ) -> None:
-        with exclusive(self._engine, f"send-{rendering.issue}") as held:
-            if not held:
-                raise TryAgainError(
-                    f"Another process is sending {rendering.issue}.",
-                    f"Watch it with `newsletter-bot status {rendering.issue} --watch`.",
-                )
-            self._check_relays(rendering, lists)
-            row = self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
+    ) -> Tally:
+        with self._alone(identity):
+            row = planned()
             self._may_send(row)
             recorder = self._recorder(row)
             self._settle_old(row, recorder)
             if row.state is IssueState.SENDING:
                 self._hand_over(row, run, progress, recorder)
             self._conclude(row, recorder)
+        tally = self.status(identity)
+        if run.trouble and tally.remaining:
+            raise stopped(run, tally, self._settings.newsletter.zone)
+        return tally
+
+    @contextmanager
+    def _alone(self, identity: str) -> Iterator[None]:
+        """Be the one process that plans or sends an issue; trouble with the ledger is told."""
+        try:
+            with exclusive(self._engine, f"send-{identity}") as held:
+                if not held:
+                    raise BusyError(
+                        f"Another process is sending {identity}.",
+                        f"Watch it with `newsletter-bot status {identity} --watch`.",
+                    )
+                yield
+        except DBAPIError as error:
+            raise TryAgainError(
+                f"Sending stopped: the ledger cannot be written: {error.orig}. Nothing is lost.",
+                f"Mend the database or the disk, then run `newsletter-bot send {identity}"
+                " --yes` again: it goes on where it stopped.",
+            ) from error
 
     # ── what an operator decides ─────────────────────────────────────────────────────────────
 
@@ -297,25 +335,3 @@ class Mailroom:
 
     def _warming_up(self) -> bool:
         return any(one.warmup is not None for one in self._settings.routes)
-
-    def _stopped(self, run: Run, tally: Tally) -> TryAgainError:
-        left = f"{tally.remaining} of {tally.planned} are still owed; nothing is lost."
-        if run.halt is IssueState.PAUSED:
-            return TryAgainError(
-                f"Sending stopped: {run.trouble}. {left}",
-                f"When the cause is mended: `newsletter-bot resume {tally.issue}`, then"
-                f" `newsletter-bot send {tally.issue} --yes`.",
-            )
-        if run.not_before is not None:
-            zone = self._settings.newsletter.zone
-            when = datetime.fromtimestamp(run.not_before, zone)
-            return TryAgainError(
-                f"Sending stopped: {run.trouble}. {left}",
-                f"Run `newsletter-bot send {tally.issue} --yes` again from {when:%a %H:%M} on, or"
-                " add --wait.",
-            )
-        return TryAgainError(
-            f"Sending stopped: {run.trouble}. {left}",
-            f"Mend the cause, then run `newsletter-bot send {tally.issue} --yes` again: it goes on"
-            " where it stopped.",
-        )

@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     update,
 )
@@ -84,6 +85,27 @@ class LedgerStore:
             query = query.where(deliveries.c.not_before <= int(self.now()))
         with reading(self._engine) as connection:
             return [_recipient(row) for row in connection.execute(query)]
+
+    def owed(self, deadline: int) -> list[str]:
+        """Return the issues being sent of which something is due, or which have come to their end.
+
+        `deadline` is how long deferred deliveries are tried, in seconds after the plan.
+        """
+        now = int(self.now())
+        later = and_(
+            deliveries.c.state == DeliveryState.DEFERRED.value, deliveries.c.not_before > now
+        )
+        left = select(deliveries.c.id).where(
+            deliveries.c.issue_id == issues.c.id, deliveries.c.state.in_(OPEN_STATES)
+        )
+        due = or_(left.where(~later).exists(), issues.c.planned_at + deadline < now)
+        query = (
+            select(issues.c.identity)
+            .where(issues.c.state == IssueState.SENDING, or_(due, ~left.exists()))
+            .order_by(issues.c.id)
+        )
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
 
     def next_deferred(self, issue_id: int) -> int | None:
         """Return when the next deferred delivery is due (seconds since 1970 UTC)."""

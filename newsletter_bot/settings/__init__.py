@@ -89,6 +89,16 @@ class Settings(BaseSettings):
             raise ValueError(f"[[relays]]: there is no list {', '.join(sorted(unknown))}")
         return self
 
+    @model_validator(mode="after")
+    def _slots_are_told_apart(self) -> Self:
+        if len({one.id for one in self.slots}) < len(self.slots):
+            raise ValueError("[[slots]]: two of them have the same id")
+        if len({one.when for one in self.slots}) < len(self.slots):
+            raise ValueError("[[slots]]: two of them are at the same time")
+        if any(one.id == "once" for one in self.slots):
+            raise ValueError("[[slots]]: once is the name of times that --at gives")
+        return self
+
     @property
     def routes(self) -> tuple[NamedRelayTable, ...]:
         """The relays there are: [[relays]], or [transport] as the only one."""

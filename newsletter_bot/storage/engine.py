@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,3 +111,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that only reads: it takes no write lock and sees one moment."""
     with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
         yield connection
+
+
+def at_transactions(engine: Engine, heard: Callable[[], None]) -> None:
+    """Call `heard` at the begin of every transaction and right before its commit."""
+    for name in ("begin", "commit"):
+        event.listen(engine, name, lambda *_arguments: heard())

@@ -180,6 +180,7 @@ occurrences = Table(
     Column("state", Text, nullable=False),
     Column("issue", Text, nullable=False, server_default=""),  # chosen, or bound by `schedule`
     Column("reason", Text, nullable=False, server_default=""),
+    Column("bound", Integer, nullable=False, server_default="0"),  # 1: by the operator
     Column("announced_at", BigInteger),  # when its grace period began
     Column("owner", Text, nullable=False, server_default=""),
     Column("lease_until", BigInteger, nullable=False, server_default="0"),
@@ -201,10 +202,12 @@ crossposts = Table(
     Column("url", Text, nullable=False),  # the link in it, or empty
     Column("key", Text, nullable=False),  # idempotency key, or the record's own
     Column("cost", Float, nullable=False),  # US dollars
+    Column("details", JSON, nullable=False),  # title, tags and the like, for channels that ask
     Column("remote_id", Text, nullable=False, server_default=""),
     Column("remote_url", Text, nullable=False, server_default=""),
     Column("reason", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempted_at", BigInteger),  # the first attempt that may have gone through unheard
     Column("not_before", BigInteger),
     Column("made_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),

@@ -135,6 +135,11 @@ class SubscriberStore:
             at = Counter(key.rpartition("@")[2] for key in keys)
         return Stats(people, shut, lists, at.most_common(domains))
 
+    def ping(self) -> None:
+        """Ask the database for nothing; raises DBAPIError when it does not answer."""
+        with reading(self._engine) as connection:
+            connection.execute(select(1))
+
     def now(self) -> int:
         """Whole seconds since 1970 UTC."""
         return int(self._clock())

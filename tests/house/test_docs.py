@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from newsletter_bot.cli import COMMANDS, app
+from newsletter_bot.crosspost.channels import kinds as channel_kinds
 from newsletter_bot.delivery.transports import kinds
 from newsletter_bot.issues import checks as issue_checks
 from newsletter_bot.rendering import checks as rendering_checks
@@ -78,6 +79,14 @@ def test_every_transport_and_its_options_are_documented(kind: str) -> None:
     section = _read("transports.md").partition(f"## `{kind}`")[2].partition("\n## ")[0]
     assert section, f"docs/transports.md has no section for {kind}"
     for option in kinds()[kind].Options.model_fields:
+        assert f"`{option}`" in section
+
+
+@pytest.mark.parametrize("name", list(channel_kinds()))
+def test_every_channel_and_its_options_are_documented(name: str) -> None:
+    section = _read("channels.md").partition(f"## `{name}`")[2].partition("\n## ")[0]
+    assert section, f"docs/channels.md has no section for {name}"
+    for option in channel_kinds()[name].Options.model_fields:
         assert f"`{option}`" in section
 
 

@@ -1,1 +1,0 @@
-"""What operators are told when something needs them, and how often."""

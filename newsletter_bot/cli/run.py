@@ -1,0 +1,55 @@
+"""The service: `run` until told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+import click
+
+from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.service.service import Role, Service
+
+
+@click.command()
+@click.option(
+    "--only",
+    type=click.Choice([one.value for one in Role]),
+    multiple=True,
+    help="Only this part; may be given twice. All of them otherwise.",
+)
+@pass_session
+def run(session: Session, only: tuple[str, ...]) -> None:
+    """Run web, scheduler and sender until told to stop; then end within 10 s."""
+    from newsletter_bot.logs import configure
+    from newsletter_bot.subscribers.tokens import TokenSigner
+    from newsletter_bot.web.public import make_public
+    from newsletter_bot.web.service import PublicServer
+
+    bot = session.bot
+    configure(bot.settings.service.logs, sys.stderr)
+    roles = {Role(one) for one in only} or set(Role)
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    service = Service(bot, roles)
+    server = None
+    if Role.WEB in roles:
+        signer = TokenSigner(bot.secret)
+        app = make_public(bot.settings, bot.subscribers, signer, service.readiness)
+        server = PublicServer(app, bot.settings.web)
+        server.start()
+        session.console.print(f"Listening on {server.address}")
+    service.start()
+    try:
+        ended.wait()
+    finally:
+        if server is not None:
+            server.stop()
+        service.stop()

@@ -1,0 +1,172 @@
+"""What the schedule asks of the rest: which issues there are, what is approved, planning one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from difflib import unified_diff
+from pathlib import Path
+
+from newsletter_bot.bot import Bot
+from newsletter_bot.errors import DataError, IssueFileError, NewsletterError, UsageError
+from newsletter_bot.issues.find import issue_files
+from newsletter_bot.issues.model import Issue, Status
+from newsletter_bot.schedule.approval_store import Approval, ApprovalStore
+from newsletter_bot.schedule.model import Candidate
+from newsletter_bot.schedule.store import OccurrenceStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found in a file the last time it was read."""
+
+    stamp: tuple[int, int]
+    identity: str
+    ready: bool
+    rendering: str
+    published: date | None
+    trouble: str
+
+
+class Newsroom:
+    """Issues, approvals and their occurrences; see schedule.sweep.Newsroom."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        clock: Callable[[], float] = time.time,
+        warn: Callable[[str], None] = lambda _sentence: None,
+        owner: str = "",
+    ) -> None:
+        self._bot = bot
+        self._warn = warn
+        self._seen: dict[Path, _Seen] = {}
+        self.approvals = ApprovalStore(bot.engine, clock)
+        self.occurrences = OccurrenceStore(bot.engine, clock, owner)
+
+    def candidates(self) -> list[Candidate]:
+        """Return the issues that have not been planned; see schedule.sweep.Newsroom."""
+        planned = {row.identity for row in self._bot.mailroom.issues()}
+        files = [one for one in issue_files(self._bot.settings.folder) if one.stem not in planned]
+        self._seen = {path: self._look(path) for path in files}
+        return [self._candidate(one) for one in self._seen.values() if one.identity not in planned]
+
+    def is_planned(self, issue: str) -> bool:
+        """Tell whether the ledger has an issue; see schedule.sweep.Newsroom."""
+        return self._bot.mailroom.issue(issue) is not None
+
+    def plan(self, issue: str, *, approval: bool) -> None:
+        """Publish an issue and owe it to everybody; see schedule.sweep.Newsroom."""
+        if self.is_planned(issue):
+            return
+        found = self._bot.read(self._bot.find(issue))
+        if found.status is not Status.READY:
+            raise DataError(f"{issue} is a draft.", f"Write `status: ready` into {found.path}.")
+        rendering = self._bot.sendable(found)
+        if approval:
+            self.check_approval(found, rendering.hash)
+        self._bot.plan(found, self._warn, rendering)
+
+    # ── what the editor decides ──────────────────────────────────────────────────────────────
+
+    def approve(self, issue: Issue, *, proof: bool = True) -> str:
+        """Bind the editor's approval to what readers would get now; returns its hash.
+
+        Raises IssueFileError when a check finds an error, UsageError for a draft, for an issue that
+        was planned, and when no proof of exactly this was sent.
+        """
+        if self.is_planned(issue.identity):
+            raise UsageError(f"{issue.identity} was planned already: there is nothing to approve.")
+        if issue.status is not Status.READY:
+            raise UsageError(
+                f"{issue.identity} is a draft.", f"Write `status: ready` into {issue.path} first."
+            )
+        rendering = self._bot.sendable(issue).hash
+        if proof and not self.approvals.was_proved(issue.identity, rendering):
+            raise UsageError(
+                f"No proof of {issue.identity} as it is now was sent.",
+                f"Look at it first: newsletter-bot proof {issue.identity} --to ADDRESS"
+                " (or approve it with --without-proof).",
+            )
+        self.approvals.approve(issue.identity, rendering, issue.source)
+        return rendering
+
+    def check_approval(self, issue: Issue, rendering: str) -> None:
+        """Raise DataError, with what was edited, unless exactly this rendering is approved."""
+        approval = self.approvals.approval(issue.identity)
+        if approval is None:
+            raise DataError(
+                f"{issue.identity} is not approved.",
+                f"newsletter-bot approve {issue.identity}",
+            )
+        if approval.rendering != rendering:
+            raise DataError(
+                f"{issue.identity} was edited after it was approved:\n"
+                + _edits(approval, issue.path),
+                f"If that is right: newsletter-bot approve {issue.identity}",
+            )
+
+    def call_off(self, issue: str) -> bool:
+        """Take an issue that was not planned from its occurrence, and its approval back.
+
+        Nothing is lost: it may be approved and scheduled again. False when there was nothing.
+        """
+        unbound = self.occurrences.unbind(issue)
+        return self.approvals.withdraw(issue) or unbound > 0
+
+    def _candidate(self, one: _Seen) -> Candidate:
+        approval = self.approvals.approval(one.identity)
+        return Candidate(
+            identity=one.identity,
+            ready=one.ready,
+            rendering=one.rendering,
+            approved=approval.rendering if approval else "",
+            approved_at=approval.approved_at if approval else 0,
+            published=one.published,
+            trouble=one.trouble,
+        )
+
+    def _look(self, path: Path) -> _Seen:
+        """Read a file; one that has not changed since is not read again."""
+        try:
+            about = path.stat()
+        except OSError as error:
+            return _Seen((0, 0), path.stem, False, "", None, f"cannot be read: {error.strerror}")
+        stamp = (about.st_mtime_ns, about.st_size)
+        known = self._seen.get(path)
+        if known is not None and known.stamp == stamp:
+            return known
+        try:
+            issue = self._bot.read(path)
+        except NewsletterError:
+            return _Seen(stamp, path.stem, _says_ready(path), "", None, "has errors: check it")
+        ready = issue.status is Status.READY
+        rendering, trouble = self._rendered(issue) if ready else ("", "")
+        return _Seen(stamp, issue.identity, ready, rendering, issue.published, trouble)
+
+    def _rendered(self, issue: Issue) -> tuple[str, str]:
+        try:
+            return self._bot.sendable(issue).hash, ""
+        except IssueFileError:
+            return "", "has errors: check it"
+        except NewsletterError as error:
+            return "", f"cannot be rendered: {error.message}"
+
+
+def _says_ready(path: Path) -> bool:
+    try:
+        return "\nstatus: ready" in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _edits(approval: Approval, path: Path) -> str:
+    now = path.read_text(encoding="utf-8")
+    if now == approval.source:
+        return "the file is the same, but its theme, pictures or settings have changed"
+    lines = unified_diff(
+        approval.source.splitlines(), now.splitlines(), "approved", str(path), lineterm="", n=1
+    )
+    return "\n".join(lines)

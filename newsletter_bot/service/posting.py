@@ -1,0 +1,90 @@
+"""When channels get their posts: once the archive page is live and the mail was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+
+import httpx
+
+from newsletter_bot.alerts import Alerts
+from newsletter_bot.bot import Bot
+from newsletter_bot.delivery.model import IssueState
+from newsletter_bot.errors import NewsletterError
+from newsletter_bot.logs import log
+from newsletter_bot.rendering.addresses import page_url
+
+_RECENT = 7 * 86_400  # seconds after its plan that an issue is still news
+_PATIENCE = 10.0  # seconds for the archive page to answer
+_LIVE = {IssueState.SENDING, IssueState.SENT}
+
+
+class Posting:
+    """Looks for issues that channels have not seen; a channel's failure touches nothing else."""
+
+    def __init__(self, bot: Bot, alerts: Alerts, clock: Callable[[], float]) -> None:
+        self._bot = bot
+        self._alerts = alerts
+        self._clock = clock
+        self._planned: set[str] = set()
+        self._stopping = Event()
+
+    def stop(self) -> None:
+        """End after the post that is under way."""
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Plan the posts of issues that went out, and post what is due."""
+        if not self._bot.settings.channels:
+            return
+        for row in self._bot.mailroom.issues():
+            if row.state in _LIVE and self._clock() - row.planned_at < _RECENT:
+                self._plan(row.identity)
+        for identity in self._bot.crossposts.due():
+            self._post(identity)
+
+    def _plan(self, identity: str) -> None:
+        if identity in self._planned or self._bot.mailroom.status(identity).accepted == 0:
+            return
+        page = page_url(self._bot.settings, identity)
+        if not self._answers(page):
+            log("crosspost.waiting", issue=identity, page=page)
+            self._alerts.say(
+                f"page:{identity}",
+                f"{identity} is not posted yet",
+                f"Its archive page {page} does not answer. It is posted as soon as it does.",
+            )
+            return
+        try:
+            issue = self._bot.read(self._bot.find(identity))
+            count = self._bot.crossposts.plan(issue, page)
+        except NewsletterError as error:
+            log("crosspost.failed", issue=identity, reason=error.message)
+            self._alerts.say(f"crosspost:{identity}", f"{identity} is not posted", error.message)
+            return
+        self._planned.add(identity)
+        log("crosspost.planned", issue=identity, posts=count)
+
+    def _answers(self, page: str) -> bool:
+        try:
+            answer = httpx.get(page, timeout=_PATIENCE, follow_redirects=True)
+        except httpx.HTTPError:
+            return False
+        return answer.is_success
+
+    def _post(self, identity: str) -> None:
+        posted = self._bot.crossposts.post(identity, stop=self._stopping.is_set)
+        log("crosspost.posted", issue=identity, posted=posted.posted)
+        for one in posted.failures:
+            log(
+                "crosspost.failed",
+                issue=identity,
+                channel=one.channel,
+                item=one.item,
+                reason=one.reason,
+            )
+            self._alerts.say(
+                f"channel:{one.channel}:{identity}",
+                f"{one.channel} did not take {identity}",
+                f"{one.reason} {one.next_step}",
+            )

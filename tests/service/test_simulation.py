@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from newsletter_bot.schedule.model import OccurrenceState
+from newsletter_bot.service.simulation import Report, Simulation, counting_server
+from newsletter_bot.service.story import Editor, Machine
+from newsletter_bot.settings import load
+from newsletter_bot.settings.tables import SlotTable
+
+# Both changes of the clocks, in both zones, lie within the year.
+START = int(datetime(2026, 2, 27, tzinfo=UTC).timestamp())
+
+
+def year(newsletter: Path, zone: str, when: str, weeks: int, seed: int) -> Report:
+    settings = load(newsletter)
+    settings = settings.model_copy(
+        update={
+            "newsletter": settings.newsletter.model_copy(update={"timezone": zone}),
+            "slots": (SlotTable(id="weekly", when=when),),
+        }
+    )
+    arrived: Counter[tuple[str, str]] = Counter()
+    with counting_server(arrived) as port:
+        place = newsletter.parent / "simulated"
+        return Simulation(settings, place, port, arrived, weeks, START, seed).run()
+
+
+@pytest.mark.parametrize(
+    ("zone", "when"), [("America/New_York", "sun 02:30"), ("Asia/Beirut", "sun 00:15")]
+)
+def test_in_a_year_every_occurrence_is_sent_once_or_has_a_reason(
+    newsletter: Path, zone: str, when: str
+) -> None:
+    report = year(newsletter, zone, when, weeks=52, seed=7)
+    assert report.broken == ()
+    assert len(report.outcomes) == 52
+    states = Counter(one.state for one in report.outcomes)
+    assert states[OccurrenceState.SENT] > 26
+    assert states[OccurrenceState.MISSED] > 2
+    assert report.kills > 10
+    assert {one.week.machine for one in report.outcomes} == set(Machine)
+    assert {one.week.editor for one in report.outcomes} >= {Editor.PUNCTUAL, Editor.NOTHING}
+
+
+def test_the_command_tells_what_became_of_the_operators_own_slots(newsletter: Path) -> None:
+    toml = newsletter / "newsletter.toml"
+    toml.write_text(toml.read_text() + '\n[[slots]]\nid = "weekly"\nwhen = "sun 08:00"\n')
+    command = [sys.executable, "-m", "newsletter_bot", "-C", str(newsletter), "--json", "simulate"]
+    done = subprocess.run(
+        [*command, "--weeks", "3"], capture_output=True, text=True, check=True, timeout=300
+    )
+    told = json.loads(done.stdout)
+    assert told["broken"] == []
+    assert len(told["occurrences"]) == 3
+    assert not (newsletter / "newsletter.db").exists() or not list(newsletter.glob("site/*"))
+
+
+def test_without_slots_there_is_nothing_to_rehearse(newsletter: Path) -> None:
+    command = [sys.executable, "-m", "newsletter_bot", "-C", str(newsletter), "simulate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2
+    assert "There are no slots" in done.stderr
