@@ -10,7 +10,7 @@ import pytest
 
 from newsletter_bot.crosspost.calls import PutOffError, RefusedError
 from newsletter_bot.crosspost.channels import webhook
-from newsletter_bot.crosspost.guard import guarded_client, is_public
+from newsletter_bot.outside import guarded_client, is_public
 from tests.crosspost.channels import opened, post
 from tests.crosspost.conftest import options
 from tests.servers.channel_server import ChannelServer

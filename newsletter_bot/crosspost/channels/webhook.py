@@ -13,9 +13,9 @@ from pydantic import Field
 
 from newsletter_bot.crosspost.calls import PutOffError, RefusedError, Service
 from newsletter_bot.crosspost.fit import graphemes
-from newsletter_bot.crosspost.guard import guarded_client
 from newsletter_bot.crosspost.model import Post, Receipt
 from newsletter_bot.crosspost.options import ChannelTable, Key, Means, Single
+from newsletter_bot.outside import guarded_client
 
 description = "A JSON document sent to a web address of your own."
 idempotency = (

@@ -1,0 +1,1 @@
+"""Links gathered through the week: feeds, arXiv and bookmarks, into a file an editor reads."""
