@@ -5,6 +5,7 @@ Folders are imported where they are first used: `status` should not wait for lxm
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter_bot import settings as configuration
-from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity
+from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity, UsageError
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.secret import signing_secret
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.delivery.model import Outcome, Tally
     from newsletter_bot.delivery.run import Run
+    from newsletter_bot.issues.collect.collector import Sourced
+    from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.issues.model import Issue
     from newsletter_bot.rendering.model import Rendering
     from newsletter_bot.subscribers.store import SubscriberStore
@@ -37,8 +40,10 @@ LINK_SLOTS = frozenset({"unsubscribe_url", "view_url"})
 class Bot:
     """One newsletter's folder, with its database opened when first needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] | None = None) -> None:
+        """`clock` is for rehearsals: seconds since 1970 UTC instead of the machine's own."""
         self.settings = settings
+        self._clock = clock
 
     @classmethod
     def open(cls, folder: Path) -> Bot:
@@ -69,12 +74,16 @@ class Bot:
 
         return SubscriberStore(self.engine, self.secret)
 
-    @cached_property
+    @property
     def mailroom(self) -> Mailroom:
-        """The ledger, and the relay it sends through."""
+        """The ledger, and the relay it sends through.
+
+        Made anew each time it is asked for: its clock is right when it is made, and steady from
+        there, which would be wrong after weeks, or after a machine was asleep.
+        """
         from newsletter_bot.delivery.mailroom import Mailroom
 
-        return Mailroom(self.engine, self.settings, self.secret)
+        return Mailroom(self.engine, self.settings, self.secret, self._clock)
 
     @cached_property
     def crossposts(self) -> Crossposts:
@@ -99,16 +108,13 @@ class Bot:
 
     def read(self, path: Path) -> Issue:
         """Parse an issue file; raises IssueFileError with every problem found."""
-        from newsletter_bot.issues.parse import read_issue
+        from newsletter_bot.issues.find import kind_of
+        from newsletter_bot.issues.parse import Known, read_issue
         from newsletter_bot.subscribers.model import PERSONAL_FIELDS
 
-        own = self.settings.subscribers.fields
-        return read_issue(
-            path,
-            known_fields=LINK_SLOTS.union(PERSONAL_FIELDS, own),
-            list_ids=self.settings.list_ids,
-            language=self.settings.newsletter.language,
-        )
+        fields = LINK_SLOTS.union(PERSONAL_FIELDS, self.settings.subscribers.fields)
+        known = Known(fields, self.settings.list_ids, self.settings.newsletter.language)
+        return read_issue(path, known, kind_of(self.settings.folder, path))
 
     def check(self, issue: Issue) -> tuple[Problem, ...]:
         """Everything questionable about an issue and what would be mailed, by line."""
@@ -144,10 +150,57 @@ class Bot:
             "unsubscribe_url": f"{url}/u/sample",
         }
 
+    # ── links through the week ───────────────────────────────────────────────────────────────
+
+    @property
+    def inbox(self) -> Inbox:
+        """The file that links are gathered in."""
+        from newsletter_bot.issues.collect.inbox import Inbox
+
+        return Inbox(self.settings.folder / self.settings.collect.inbox)
+
+    def collect(self, *, dry_run: bool = False) -> list[Sourced]:
+        """Ask the sources of [collect], and add what no issue has had to the inbox."""
+        from newsletter_bot.issues.collect.collector import Collector
+
+        past = (link.url for issue in self._readable() for link in issue.links)
+        return Collector(self.engine, self.settings).collect(past, dry_run=dry_run)
+
+    def drafts(self) -> list[Issue]:
+        """Return the issues that are drafts and were not planned, in order of their names."""
+        planned = {row.identity for row in self.mailroom.issues()}
+        found = (one for one in self._readable() if one.identity not in planned)
+        return [one for one in found if one.status == "draft"]
+
+    def clip(self, url: str, issue: Issue, *, card: bool = False) -> tuple[Issue, int]:
+        """Add a page to a draft as an item; returns the issue and the item's line."""
+        from newsletter_bot.issues.clip import add_card, add_item, clip
+
+        add = add_card if card else add_item
+        page = clip(url, allow_private=self.settings.collect.allow_private)
+        return issue, add(issue, page)
+
+    def _readable(self) -> list[Issue]:
+        from newsletter_bot.issues.find import issue_files
+
+        found = []
+        for path in issue_files(self.settings.folder):
+            with contextlib.suppress(IssueFileError):
+                found.append(self.read(path))
+        return found
+
     # ── one issue, from rendering to readers and archive ─────────────────────────────────────
 
     def sendable(self, issue: Issue) -> Rendering:
-        """Compile an issue that may be sent; raises IssueFileError when a check finds an error."""
+        """Compile an issue that may be sent.
+
+        Raises IssueFileError when a check finds an error, UsageError for a sequence message.
+        """
+        refuse_sequence(issue)
+        return self.checked(issue)
+
+    def checked(self, issue: Issue) -> Rendering:
+        """Compile what has no errors; raises IssueFileError when a check finds one."""
         rendering = self.render(issue)
         problems = self._problems(issue, rendering)
         if any(problem.severity is Severity.ERROR for problem in problems):
@@ -175,10 +228,15 @@ class Bot:
 
         Once planned, an issue goes to everybody as it was then, whatever its file says now.
         """
+        from newsletter_bot.delivery.model import IssueKind
+        from newsletter_bot.delivery.plan_store import refuse_other_kind
+
         planned = self.mailroom.issue(issue.identity)
+        if planned is not None:
+            refuse_other_kind(planned, IssueKind.ISSUE)
         if planned is None:
             rendering = self.sendable(issue)
-            self._publish(issue, warn)
+            self.publish(issue, warn)
         else:
             rendering = self.render(issue)
             if rendering.hash != planned.rendering:
@@ -196,10 +254,10 @@ class Bot:
         `rendering` is what `sendable` returned, where somebody has looked at it already.
         """
         rendering = rendering or self.sendable(issue)
-        self._publish(issue, warn)
+        self.publish(issue, warn)
         self.mailroom.plan(rendering, issue.title, issue.lists)
 
-    def _publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
+    def publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
         """Build the archive; whatever is wrong with it, the mail goes out."""
         try:
             self.build_archive([str(issue.path)])
@@ -233,7 +291,8 @@ class Bot:
     ) -> SiteReport:
         """Write the static site: issues that were sent, those dated in the past, and `names`.
 
-        An issue file that cannot be read is an error only when it was named.
+        Sequence messages have pages that no other page links to. An issue file that cannot be read
+        is an error only when it was named.
         """
         from newsletter_bot.archive.site import build_site
 
@@ -244,12 +303,14 @@ class Bot:
 
     def _published(self, named: set[Path], *, everything: bool) -> list[Published]:
         from newsletter_bot.archive.site import Published
-        from newsletter_bot.issues.find import issue_files
+        from newsletter_bot.issues.find import issue_files, sequence_files
 
-        sent = {row.identity: row.planned_at for row in self.mailroom.issues()}
+        sequences = self.mailroom.newcomers.sequences()
+        sent = {row.identity: row.planned_at for row in (*self.mailroom.issues(), *sequences)}
+        files = (*issue_files(self.settings.folder), *sequence_files(self.settings.folder))
         today = datetime.now(self.settings.newsletter.zone).date()
         pages = []
-        for path in sorted({*issue_files(self.settings.folder), *named}):
+        for path in sorted({*files, *named}):
             try:
                 issue = self.read(path)
             except IssueFileError:
@@ -258,7 +319,8 @@ class Bot:
                     raise
                 continue
             past = issue.published is not None and issue.published <= today
-            if everything or past or path in named or issue.identity in sent:
+            shown = (everything or past) and not issue.is_sequence
+            if shown or path in named or issue.identity in sent:
                 pages.append(Published(issue, self._publication_time(issue, sent)))
         return pages
 
@@ -268,6 +330,15 @@ class Bot:
         if issue.identity in sent:
             return datetime.fromtimestamp(sent[issue.identity], UTC)
         return _start_of(datetime.now(self.settings.newsletter.zone).date(), self.settings)
+
+
+def refuse_sequence(issue: Issue) -> None:
+    """Raise UsageError for a sequence message: it has no slot, no approval, and no posts."""
+    if issue.is_sequence:
+        raise UsageError(
+            f"{issue.identity} is a sequence message: newcomers get it, each at their own time.",
+            "Write `status: ready` into it, and see `newsletter-bot sequences list`.",
+        )
 
 
 def _start_of(day: date, settings: Settings) -> datetime:

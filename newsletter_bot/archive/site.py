@@ -33,6 +33,11 @@ class Published:
     issue: Issue
     on: datetime
 
+    @property
+    def listed(self) -> bool:
+        """False for a sequence message: its page is there for those who have its address."""
+        return not self.issue.is_sequence
+
 
 @dataclass(frozen=True, slots=True)
 class SiteReport:
@@ -98,9 +103,15 @@ def build_site(pages: Sequence[Published], settings: Settings, out: Path) -> Sit
     zone = settings.newsletter.zone
     newest_first = sorted(pages, key=lambda one: (one.on, one.issue.identity), reverse=True)
     made = [
-        _Page(web_article(templates, one.issue), one.on.astimezone(zone)) for one in newest_first
+        _Page(web_article(templates, one.issue), one.on.astimezone(zone))
+        for one in newest_first
+        if one.listed
     ]
     files = {**_front(templates, made), **_issue_files(templates, made), **_feeds(settings, made)}
+    for one in newest_first:
+        if not one.listed:
+            article = web_article(templates, one.issue)
+            files.update(_page_files(article, render_page(templates, article, None)))
     changes = SiteFolder(out).publish(files)
     return SiteReport(out, len(made), changes.written, changes.removed)
 
@@ -141,11 +152,14 @@ def _issue_files(templates: Pages, made: Sequence[_Page]) -> dict[str, Content]:
         newer = made[at - 1].neighbour if at else None
         older = made[at + 1].neighbour if at + 1 < len(made) else None
         html = render_page(templates, page.article, page.day, newer, older)
-        folder = f"archive/{page.identity}"
-        files[f"{folder}/index.html"] = html.encode()
-        for place, picture in page.article.pictures.items():
-            files[f"{folder}/{place}"] = picture
+        files.update(_page_files(page.article, html))
     return files
+
+
+def _page_files(article: Article, html: str) -> dict[str, Content]:
+    folder = f"archive/{article.issue.identity}"
+    pictures = {f"{folder}/{place}": path for place, path in article.pictures.items()}
+    return {f"{folder}/index.html": html.encode(), **pictures}
 
 
 def _feeds(settings: Settings, made: Sequence[_Page]) -> dict[str, Content]:

@@ -23,7 +23,7 @@ def channels() -> None:
 @channels.command(name="list")
 @pass_session
 def list_(session: Session) -> None:
-    """List every channel with its price, its options, and what a lost reply means."""
+    """List every channel with its price, and what a lost reply means."""
     found = kinds()
     session.emit(
         {
@@ -39,14 +39,15 @@ def list_(session: Session) -> None:
             ]
         }
     )
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    for column in ("Channel", "What it is", "When a reply is lost", "Price", "Options"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Channel", no_wrap=True)
+    for column in ("What it is", "When a reply is lost", "Price"):
+        table.add_column(column)
     for name, kind in found.items():
-        options = ", ".join(kind.Options.model_fields)
-        words = (kind.description, kind.idempotency, kind.price, options)
+        words = (kind.description, kind.idempotency, kind.price)
         table.add_row(name, *(escape(word) for word in words))
     session.console.print(table)
+    session.console.print("Their options: docs/channels.md")
 
 
 @channels.command()

@@ -9,6 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from newsletter_bot.bot import refuse_sequence
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.crosspost.model import CrossPost, CrossPostState, Draft, Posted
 from newsletter_bot.crosspost.page import why_silent
@@ -41,6 +42,7 @@ def crosspost(
     """Post ISSUE on the channels of newsletter.toml; run again, it goes on where it stopped."""
     bot, desk = session.bot, session.bot.crossposts
     found = bot.read(bot.find(issue))
+    refuse_sequence(found)
     _need_channels(session)
     page = bot.page_url(found.identity)
     if dry_run:

@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from newsletter_bot.bot import refuse_sequence
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.errors import UsageError
 from newsletter_bot.schedule.calendar import Entry, away, calendar
@@ -46,8 +47,9 @@ def approve(session: Session, issue: str, *, without_proof: bool) -> None:
 def schedule(session: Session, issue: str, at: str | None) -> None:
     """Give ISSUE the next free occurrence of a slot, or a time of its own with --at."""
     bot = session.bot
-    identity = bot.read(bot.find(issue)).identity
-    newsroom = Newsroom(bot)
+    found = bot.read(bot.find(issue))
+    refuse_sequence(found)
+    identity, newsroom = found.identity, Newsroom(bot)
     if newsroom.is_planned(identity):
         raise UsageError(f"{identity} was planned already: it cannot be scheduled.")
     zone = bot.settings.newsletter.zone
@@ -91,14 +93,15 @@ def calendar_(session: Session, weeks: int, back: int) -> None:
         session.console.print("There are no slots: add [[slots]] to newsletter.toml.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("When", "", "UTC", "Slot", "Issue", "State", "Why"):
-        table.add_column(column)
+    for column in ("When", "", "UTC", "Slot", "Issue", "State"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("Why")
     for one in entries:
         colour = _COLOURS.get(one.state, "default")
         table.add_row(
             _local(one),
             one.away,
-            f"{datetime.fromisoformat(one.utc):%a %H:%M}",
+            f"{datetime.fromisoformat(one.utc):%H:%M}",
             escape(one.slot),
             escape(one.issue or "-"),
             f"[{colour}]{one.state}[/]",

@@ -31,6 +31,7 @@ from newsletter_bot.delivery.model import DeliveryState, Tally
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import NewsletterError, TryAgainError, UsageError
 from newsletter_bot.issues.model import Issue
+from newsletter_bot.service.reception import Reception
 
 
 @click.command()
@@ -61,14 +62,17 @@ def send(session: Session, issue: str, *, yes: bool, dry_run: bool, wait: bool) 
     """Send ISSUE to everybody it is owed; run again, it goes on where it stopped."""
     found = session.bot.read(session.bot.find(issue))
     if dry_run:
-        _show_dry_run(session, found, session.bot.dry_run(found))
+        _show_dry_run(session, found, _dry_run(session, found))
         return
     if not yes:
         _ask(session, found)
     run = Run(wait=wait)
     try:
-        with _stopping_gently(run), _progress(session, run) as advance:
-            tally = session.bot.send(found, run, advance, _warner(session))
+        with stopping_gently(run), progress_bar(session, run) as advance:
+            if found.is_sequence:
+                tally = Reception(session.bot, warner(session)).send(found, run, advance)
+            else:
+                tally = session.bot.send(found, run, advance, warner(session))
     except TryAgainError:
         _show_what_was_done(session, found.identity)
         raise
@@ -111,13 +115,18 @@ def _conclude(session: Session, tally: Tally, run: Run) -> None:
         raise SystemExit(1)
 
 
+def _dry_run(session: Session, issue: Issue) -> DryRun:
+    bot = session.bot
+    return Reception(bot).dry_run(issue) if issue.is_sequence else bot.dry_run(issue)
+
+
 def _ask(session: Session, issue: Issue) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "Sending needs an approval, and nobody is here to ask.",
             "Add --yes to approve, or --dry-run to see what would be sent.",
         )
-    count = session.bot.dry_run(issue).count
+    count = _dry_run(session, issue).count
     click.confirm(f"Send {issue.identity} “{issue.subject}” to {count:,} readers?", abort=True)
 
 
@@ -152,12 +161,14 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed else "", style="dim")
 
 
-def _warner(session: Session) -> Callable[[str], None]:
+def warner(session: Session) -> Callable[[str], None]:
+    """Return what prints a note."""
     return lambda sentence: session.console.print(f"[yellow]note:[/] {escape(sentence)}")
 
 
 @contextmanager
-def _progress(session: Session, run: Run) -> Iterator[Callable[[], None]]:
+def progress_bar(session: Session, run: Run) -> Iterator[Callable[[], None]]:
+    """Show how far a run has come; yields what to call after each outcome."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -173,7 +184,7 @@ def _progress(session: Session, run: Run) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _stopping_gently(run: Run) -> Iterator[None]:
+def stopping_gently(run: Run) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM finish the messages in flight; a second one ends at once."""
 
     def stop(number: int, _frame: Any) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from newsletter_bot.delivery.plan_store import PlanStore
 from newsletter_bot.rendering.model import Only, Rendering, applies, filled
+from newsletter_bot.subscribers.model import Subscriber
 
 _FIRST_SUBJECTS = 3
 
@@ -23,12 +23,14 @@ class DryRun:
     subjects: tuple[tuple[str, str], ...]
 
 
-def dry_run(plans: PlanStore, rendering: Rendering, lists: Sequence[str]) -> DryRun:
-    """Tell what `send` would do, writing nothing."""
+def dry_run(
+    people: Iterable[tuple[Subscriber, str]], rendering: Rendering, lists: Sequence[str]
+) -> DryRun:
+    """Tell what `send` would do for these people, each with why they are skipped, or nothing."""
     count, skips, segments = 0, Counter[str](), Counter[str]()
     subjects: list[tuple[str, str]] = []
     blocks = {_words(one): one for one in rendering.html if isinstance(one, Only)}
-    for person, reason in plans.forecast(lists):
+    for person, reason in people:
         if reason:
             skips[reason] += 1
             continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
+from newsletter_bot.delivery.alone import alone
 from newsletter_bot.delivery.backlog import Backlog
 from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.clock import SteadyClock
@@ -19,6 +19,7 @@ from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.means import Means, lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import (
     DeliveryState,
+    IssueKind,
     IssueState,
     Message,
     Outcome,
@@ -31,17 +32,25 @@ from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.report_store import ReportStore, Said, Stuck
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.sender import Sender
+from newsletter_bot.delivery.sequences import Newcomers
 from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.stopped import stopped
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports import RelayError, open_transport
-from newsletter_bot.errors import BusyError, DataError, TryAgainError
+from newsletter_bot.errors import DataError, TryAgainError
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.lock import exclusive
+from newsletter_bot.subscribers.model import Subscriber
 
 _CANCELLED = "the issue was cancelled"
+
+
+def _going_on(row: IssueRow) -> list[IssueState]:
+    """Return the states in which there is something to halt: newcomers come again and again."""
+    again = [IssueState.SENT] if row.kind is IssueKind.SEQUENCE else []
+    return [IssueState.SENDING, *again]
 
 
 class Mailroom:
@@ -57,6 +66,8 @@ class Mailroom:
         self._engine = engine
         self._settings = settings
         self._secret = secret
+        # By the wall clock, as subscriptions are: a steady one lags after a machine has slept.
+        self.newcomers = Newcomers(engine, clock or time.time)
         clock = clock or SteadyClock()
         self._plans = PlanStore(engine, clock)
         self._store = LedgerStore(engine, clock)
@@ -65,7 +76,7 @@ class Mailroom:
         self._pacing = PacingStore(engine)
 
     def issue(self, identity: str) -> IssueRow | None:
-        """Return a planned issue, or None before its plan."""
+        """Return a planned issue or a sequence message, or None before its plan."""
         return self._plans.issue(identity)
 
     def issues(self) -> list[IssueRow]:
@@ -97,9 +108,14 @@ class Mailroom:
         """Return when the next deferred delivery is due (seconds since 1970 UTC)."""
         return self._store.next_deferred(self._planned(identity).id)
 
-    def dry_run(self, rendering: Rendering, lists: Sequence[str]) -> DryRun:
-        """Tell what `send` would do, writing nothing."""
-        return dry_run(self._plans, rendering, lists)
+    def dry_run(
+        self,
+        rendering: Rendering,
+        lists: Sequence[str],
+        people: Iterable[tuple[Subscriber, str]] | None = None,
+    ) -> DryRun:
+        """Tell what `send` would do, writing nothing; for `people` instead of all on the lists."""
+        return dry_run(self._plans.forecast(lists) if people is None else people, rendering, lists)
 
     def send(
         self,
@@ -126,7 +142,7 @@ class Mailroom:
 
         Raises TryAgainError while another process plans or sends it, or the database is in trouble.
         """
-        with self._alone(rendering.issue):
+        with alone(self._engine, rendering.issue):
             self._check_relays(rendering, lists)
             self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
 
@@ -150,7 +166,7 @@ class Mailroom:
         run: Run,
         progress: Callable[[], None],
     ) -> Tally:
-        with self._alone(identity):
+        with alone(self._engine, identity):
             row = planned()
             self._may_send(row)
             recorder = self._recorder(row)
@@ -163,30 +179,12 @@ class Mailroom:
             raise stopped(run, tally, self._settings.newsletter.zone)
         return tally
 
-    @contextmanager
-    def _alone(self, identity: str) -> Iterator[None]:
-        """Be the one process that plans or sends an issue; trouble with the ledger is told."""
-        try:
-            with exclusive(self._engine, f"send-{identity}") as held:
-                if not held:
-                    raise BusyError(
-                        f"Another process is sending {identity}.",
-                        f"Watch it with `newsletter-bot status {identity} --watch`.",
-                    )
-                yield
-        except DBAPIError as error:
-            raise TryAgainError(
-                f"Sending stopped: the ledger cannot be written: {error.orig}. Nothing is lost.",
-                f"Mend the database or the disk, then run `newsletter-bot send {identity}"
-                " --yes` again: it goes on where it stopped.",
-            ) from error
-
     # ── what an operator decides ─────────────────────────────────────────────────────────────
 
     def pause(self, identity: str) -> Tally:
         """Send nothing more of an issue until `resume`; raises DataError when it is not sent."""
         row = self._planned(identity)
-        if not self._control.move(row.id, [IssueState.SENDING], IssueState.PAUSED):
+        if not self._control.move(row.id, _going_on(row), IssueState.PAUSED):
             self._refuse(row, "paused", IssueState.PAUSED)
         return self.status(identity)
 
@@ -200,7 +198,7 @@ class Mailroom:
     def cancel(self, identity: str) -> Tally:
         """Skip all that is still owed of an issue, for good; what is on its way arrives."""
         row = self._planned(identity)
-        before = [IssueState.SENDING, IssueState.PAUSED]
+        before = [*_going_on(row), IssueState.PAUSED]
         if not self._control.move(row.id, before, IssueState.CANCELLED):
             self._refuse(row, "cancelled", IssueState.CANCELLED)
         with exclusive(self._engine, f"send-{identity}") as held:
@@ -292,9 +290,11 @@ class Mailroom:
         beyond = recorder.found(self._store.last_run(row.id))
         resend = self._settings.transport.unknown == "resend"
         self._store.recover(row.id, resend=resend, beyond=beyond)
-        deadline = row.planned_at + seconds(self._settings.transport.deadline)
-        if self._store.now() > deadline:
+        patience = seconds(self._settings.transport.deadline)
+        if self._store.now() > row.owed_since + patience:
             self._store.expire(row.id)
+        else:
+            self._store.expire(row.id, tried_before=int(self._store.now()) - patience)
 
     def _conclude(self, row: IssueRow, recorder: Recorder) -> None:
         self._control.skip_owed(row.id, _CANCELLED)
@@ -324,7 +324,7 @@ class Mailroom:
             recorder=recorder,
             breaker=Breaker(),
             retry_after=seconds(table.retry_after),
-            deadline=row.planned_at + seconds(table.deadline),
+            deadline=row.owed_since + seconds(table.deadline),
             pause=pause,
             progress=progress,
         )

@@ -16,6 +16,13 @@ class IssueState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class IssueKind(StrEnum):
+    """What a row of `issues` is: both are sent through the same ledger."""
+
+    ISSUE = "issue"
+    SEQUENCE = "sequence"  # a message that newcomers get, each at their own time
+
+
 class DeliveryState(StrEnum):
     """Where one delivery stands; all but the first three are final."""
 

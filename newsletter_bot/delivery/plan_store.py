@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter_bot.delivery.model import IssueState
+from newsletter_bot.delivery.model import IssueKind, IssueState
+from newsletter_bot.errors import DataError
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
@@ -39,7 +40,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class IssueRow:
-    """An issue that was planned: its state and the rendering it is bound to."""
+    """An issue or sequence message that was planned: its state and the rendering it has."""
 
     id: int
     identity: str
@@ -50,6 +51,13 @@ class IssueRow:
     planned_at: int
     finished_at: int | None
     reason: str = ""  # why it is paused
+    kind: IssueKind = IssueKind.ISSUE
+    extended_at: int | None = None  # when newcomers were added
+
+    @property
+    def owed_since(self) -> int:
+        """When its deadline began to run."""
+        return self.extended_at or self.planned_at
 
 
 class PlanStore:
@@ -60,13 +68,17 @@ class PlanStore:
         self._clock = clock
 
     def issue(self, identity: str) -> IssueRow | None:
-        """Return a planned issue."""
+        """Return a planned issue or a sequence message."""
         with reading(self._engine) as connection:
-            return _issue(connection, identity)
+            return find_row(connection, identity)
 
-    def issues(self) -> list[IssueRow]:
-        """Return every planned issue, the newest first."""
-        query = select(issues).order_by(issues.c.planned_at.desc(), issues.c.id.desc())
+    def issues(self, kind: IssueKind = IssueKind.ISSUE) -> list[IssueRow]:
+        """Return every planned issue, the newest first; or all sequence messages."""
+        query = (
+            select(issues)
+            .where(issues.c.kind == kind.value)
+            .order_by(issues.c.planned_at.desc(), issues.c.id.desc())
+        )
         with reading(self._engine) as connection:
             return [_issue_row(row) for row in connection.execute(query).mappings()]
 
@@ -89,13 +101,15 @@ class PlanStore:
         One person on two lists is owed one copy. A suppressed address is written as skipped, so
         that the numbers say what happened to everybody. Rows are sent in the order written:
         `engaged_first` puts those first who confirmed last, which a relay that warms up needs.
+        Raises DataError when a sequence message has the issue's identity.
         """
         now = int(self._clock())
         with self._engine.begin() as connection:
-            found = _issue(connection, rendering.issue)
+            found = find_row(connection, rendering.issue)
             if found is not None:
+                refuse_other_kind(found, IssueKind.ISSUE)
                 return found
-            _insert_new(connection, renderings, _rendering_values(rendering, now))
+            keep_rendering(connection, rendering, now)
             values = {
                 "identity": rendering.issue,
                 "title": title,
@@ -105,7 +119,7 @@ class PlanStore:
                 "planned_at": now,
             }
             connection.execute(issues.insert().values(values))
-            planned = _issue(connection, rendering.issue)
+            planned = find_row(connection, rendering.issue)
             assert planned is not None, "it was inserted above"
             for name in lists:
                 _plan_list(connection, planned.id, name, now, engaged_first=engaged_first)
@@ -125,7 +139,8 @@ class PlanStore:
             after = rows[-1]["id"]
 
 
-def _issue(connection: Connection, identity: str) -> IssueRow | None:
+def find_row(connection: Connection, identity: str) -> IssueRow | None:
+    """Return the row of an issue or sequence message."""
     query = select(issues).where(issues.c.identity == identity)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _issue_row(row)
@@ -142,18 +157,29 @@ def _issue_row(row: RowMapping) -> IssueRow:
         planned_at=row["planned_at"],
         finished_at=row["finished_at"],
         reason=row["reason"],
+        kind=IssueKind(row["kind"]),
+        extended_at=row["extended_at"],
     )
 
 
-def _rendering_values(rendering: Rendering, now: int) -> dict[str, object]:
-    return {"hash": rendering.hash, "content": rendering.to_json(), "made_at": now}
+def refuse_other_kind(row: IssueRow, kind: IssueKind) -> None:
+    """Raise DataError when a row is no `kind`: an identity is that of one thing for ever."""
+    if row.kind is not kind:
+        known = "an issue" if row.kind is IssueKind.ISSUE else "a sequence message"
+        raise DataError(
+            f"{row.identity} is the name of {known} in the ledger already.",
+            "Give the file another `issue:`.",
+        )
 
 
-def _insert_new(connection: Connection, table: Table, values: dict[str, object]) -> None:
-    connection.execute(_insert(connection, table).values(values).on_conflict_do_nothing())
+def keep_rendering(connection: Connection, rendering: Rendering, now: int) -> None:
+    """Store a rendering, when it is not there yet."""
+    values = {"hash": rendering.hash, "content": rendering.to_json(), "made_at": now}
+    connection.execute(inserting(connection, renderings).values(values).on_conflict_do_nothing())
 
 
-def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Begin an INSERT … ON CONFLICT in the words of the connection's database."""
     return (
         postgresql.insert(table)
         if connection.dialect.name == "postgresql"
@@ -193,7 +219,7 @@ def _plan_list(
         .order_by(*confirmed_last, subscribers.c.id)
     )
     columns = ["issue_id", "subscriber_id", "list", "state", "attempts", "reason", "changed_at"]
-    insert = _insert(connection, deliveries).from_select(columns, people)
+    insert = inserting(connection, deliveries).from_select(columns, people)
     connection.execute(insert.on_conflict_do_nothing())
 
 

@@ -89,20 +89,24 @@ class LedgerStore:
     def owed(self, deadline: int) -> list[str]:
         """Return the issues being sent of which something is due, or which have come to their end.
 
-        `deadline` is how long deferred deliveries are tried, in seconds after the plan.
+        Sequence messages come first, as newcomers get them. `deadline` is how long deferred
+        deliveries are tried, in seconds after the plan.
         """
         now = int(self.now())
         later = and_(
-            deliveries.c.state == DeliveryState.DEFERRED.value, deliveries.c.not_before > now
+            deliveries.c.state == DeliveryState.DEFERRED.value,
+            deliveries.c.not_before > now,
+            deliveries.c.attempted_at >= now - deadline,
         )
         left = select(deliveries.c.id).where(
             deliveries.c.issue_id == issues.c.id, deliveries.c.state.in_(OPEN_STATES)
         )
-        due = or_(left.where(~later).exists(), issues.c.planned_at + deadline < now)
+        since = func.coalesce(issues.c.extended_at, issues.c.planned_at)
+        due = or_(left.where(~later).exists(), since + deadline < now)
         query = (
             select(issues.c.identity)
             .where(issues.c.state == IssueState.SENDING, or_(due, ~left.exists()))
-            .order_by(issues.c.id)
+            .order_by(issues.c.kind.desc(), issues.c.id)
         )
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
@@ -152,9 +156,15 @@ class LedgerStore:
         with self._engine.begin() as connection:
             return connection.execute(changed).rowcount
 
-    def expire(self, issue_id: int) -> int:
-        """Give up deferred deliveries of an issue past its deadline; their reason stays."""
-        waiting = (deliveries.c.issue_id == issue_id, deliveries.c.state == DeliveryState.DEFERRED)
+    def expire(self, issue_id: int, *, tried_before: int | None = None) -> int:
+        """Give up deferred deliveries of an issue past its deadline; their reason stays.
+
+        `tried_before` spares those whose first attempt was not before that time: newcomers have
+        a deadline of their own.
+        """
+        waiting = [deliveries.c.issue_id == issue_id, deliveries.c.state == DeliveryState.DEFERRED]
+        if tried_before is not None:
+            waiting.append(deliveries.c.attempted_at < tried_before)
         values = {"state": DeliveryState.EXPIRED.value, "changed_at": int(self.now())}
         with self._engine.begin() as connection:
             return connection.execute(update(deliveries).where(*waiting).values(values)).rowcount

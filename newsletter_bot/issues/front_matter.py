@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from newsletter_bot.issues.model import Status
+from newsletter_bot.issues.model import Kind, Status
 from newsletter_bot.issues.problems import Problems
+from newsletter_bot.settings.tables import seconds
 
 KEYS = (
     "issue",
@@ -29,10 +30,12 @@ KEYS = (
     "tags",
     "language",
     "date",
+    "delay",
 )
 _FREE_TEXT = ("title", "subject", "subjects", "preheader")  # where a # may well be meant
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTITY_RULE = "letters, digits, dots, hyphens and underscores, 64 at most."
+_LONGEST_DELAY = 3650 * 86_400  # seconds
 _LONGEST = 20_000  # characters: the readers of YAML and TOML are slow
 _ODD_BREAK = re.compile(r"[\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -61,6 +64,7 @@ class FrontMatter:
     tags: tuple[str, ...] = ()
     language: str = ""
     published: date | None = None
+    delay: int | None = None
     lines: dict[str, int] = field(default_factory=dict)
 
 
@@ -167,6 +171,8 @@ def _set_text(found: FrontMatter, key: str, text: str, line: int, problems: Prob
             problems.add("front-matter", line, f"language: {text!r} is no tag like en or zh-Hans.")
         case "date":
             found.published = _date(text, line, problems)
+        case "delay":
+            found.delay = _delay(text, line, problems)
         case _:
             setattr(found, key, text)
 
@@ -177,6 +183,31 @@ def _date(text: str, line: int, problems: Problems) -> date | None:
     except ValueError:
         problems.add("front-matter", line, f"date: {text!r} is no day like 2026-11-22.")
         return None
+
+
+def _delay(text: str, line: int, problems: Problems) -> int | None:
+    try:
+        found = seconds(text)
+    except ValueError:
+        problems.add("front-matter", line, f"delay: {text!r} is no duration like 30m, 6h or 3d.")
+        return None
+    if found > _LONGEST_DELAY:
+        problems.add("front-matter", line, "delay: ten years at most.")
+        return None
+    return found
+
+
+def settle_delay(front: FrontMatter, kind: Kind, problems: Problems) -> None:
+    """See to it that sequence messages have a delay, and issues none."""
+    line = front.lines.get("delay")
+    if kind is Kind.ISSUE and line is not None:
+        message = "delay: an issue has none. Messages that newcomers get stand in sequence/."
+        problems.add("front-matter", line, message)
+    elif kind is Kind.WELCOME and line is None:
+        front.delay = 0
+    elif kind is Kind.SEQUENCE and line is None:
+        message = "delay: say how long after subscribing it is sent, like `delay: 3d`."
+        problems.add("front-matter", 1, message)
 
 
 def _usual_lists(list_ids: frozenset[str], problems: Problems) -> tuple[str, ...]:

@@ -17,6 +17,14 @@ from pathlib import Path
 from newsletter_bot.errors import Problem
 
 
+class Kind(StrEnum):
+    """What a file is, which its place says."""
+
+    ISSUE = "issue"
+    WELCOME = "welcome"  # sent to newcomers at once, unless it says otherwise
+    SEQUENCE = "sequence"  # sent to newcomers after the delay it says
+
+
 class Status(StrEnum):
     """What the editor says of the file."""
 
@@ -169,6 +177,12 @@ class Issue:
     slots: tuple[Slot, ...] = ()
     only_blocks: tuple[OnlyBlock, ...] = ()
     problems: tuple[Problem, ...] = ()
+    delay: int | None = None  # seconds after subscribing, of a sequence message alone
+
+    @property
+    def is_sequence(self) -> bool:
+        """True for a message that newcomers get, each at their own time."""
+        return self.delay is not None
 
     @property
     def items(self) -> tuple[Item, ...]:

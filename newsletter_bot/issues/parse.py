@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +14,7 @@ from PIL import UnidentifiedImageError
 from newsletter_bot.errors import DataError, IssueFileError
 from newsletter_bot.issues import front_matter, limits, links, markdown
 from newsletter_bot.issues.front_matter import FrontMatter
-from newsletter_bot.issues.model import Card, Image, Issue, Link, Prose
+from newsletter_bot.issues.model import Card, Image, Issue, Kind, Link, Prose
 from newsletter_bot.issues.problems import Problems
 from newsletter_bot.issues.slots import Slots, warn_of_braces
 from newsletter_bot.issues.structure import Structure, structure
@@ -24,16 +24,18 @@ MOST_LINES = 10_000
 MOST_ITEMS = 1000
 
 
-def read_issue(
-    path: Path, *, known_fields: frozenset[str], list_ids: frozenset[str], language: str
-) -> Issue:
-    """Parse the file at `path`.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a newsletter says about all its files."""
 
-    `known_fields` are the names a slot may have, `list_ids` the lists an issue may go to,
-    `language` that of an issue which does not say. Raises IssueFileError with every problem.
-    """
-    text = read_text(path)
-    return parse_issue(text, path, known_fields=known_fields, list_ids=list_ids, language=language)
+    fields: frozenset[str]  # the names a slot may have
+    lists: frozenset[str]
+    language: str  # of an issue which does not say
+
+
+def read_issue(path: Path, known: Known, kind: Kind = Kind.ISSUE) -> Issue:
+    """Parse the file at `path`; raises IssueFileError with every problem."""
+    return parse_issue(read_text(path), path, known, kind)
 
 
 def read_text(path: Path) -> str:
@@ -60,33 +62,27 @@ def read_text(path: Path) -> str:
     raise IssueFileError(path, problems.all())
 
 
-def parse_issue(
-    text: str,
-    path: Path,
-    *,
-    known_fields: frozenset[str],
-    list_ids: frozenset[str],
-    language: str,
-) -> Issue:
+def parse_issue(text: str, path: Path, known: Known, kind: Kind = Kind.ISSUE) -> Issue:
     """Parse an issue file's text; `path` tells where its pictures and cards are."""
     problems = Problems()
     values, rest = front_matter.split(text, problems)
-    front = front_matter.read(values, list_ids, problems)
+    front = front_matter.read(values, known.lists, problems)
+    front_matter.settle_delay(front, kind, problems)
     if not front.identity and "issue" not in front.lines:
         front.identity = front_matter.identity(path.stem, problems)
     _refuse_unreadable(rest, path, problems)
-    slots = Slots.of(text, known_fields)
+    slots = Slots.of(text, known.fields)
     document = markdown.parse(slots.mark(rest), slots, problems)
     images = _images(document.images, path, problems)
     by_place = {(image.src, image.line): image for image in images}
     found = structure(document, by_place, _cards(path, problems))
-    issue = _issue(front, found, path, language, text)
+    issue = _issue(front, found, path, known.language, text)
     issue = _with_marked_slots(issue, front, slots, problems)
     if document.footnotes:
         html = document.html(document.footnotes).partition("<ol>")
         issue = replace(issue, footnotes=Prose("".join(html[1:]), 1))
     if document.complete:
-        _count_items(issue, problems)
+        _count_items(issue, kind, problems)
     kept = slots.kept(problems)
     problems.reword(slots.shown)
     if problems.errors:
@@ -119,6 +115,8 @@ def _refuse_unreadable(text: str, path: Path, problems: Problems) -> None:
 
 def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text: str) -> Issue:
     title = front.title or found.title or front.identity or path.stem
+    if front.delay is not None and front.subjects:  # a file's name is nothing for newcomers
+        title = front.title or found.title or front.subjects[0]
     return Issue(
         identity=front.identity or path.stem,
         path=path,
@@ -131,6 +129,7 @@ def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text
         source=text,
         tags=front.tags,
         published=front.published,
+        delay=front.delay,
         intro=found.intro,
         sections=found.sections,
         closing=found.closing,
@@ -158,9 +157,9 @@ def _with_marked_slots(issue: Issue, front: FrontMatter, slots: Slots, problems:
     )
 
 
-def _count_items(issue: Issue, problems: Problems) -> None:
+def _count_items(issue: Issue, kind: Kind, problems: Problems) -> None:
     count = len(issue.items)
-    if not count:
+    if not count and kind is Kind.ISSUE:  # a welcome is often a letter
         message = "No items: write sections (## Papers) with items below (### [Title](address))."
         problems.add("no-items", issue.lines.get("issue", 1), message)
     elif count > MOST_ITEMS:

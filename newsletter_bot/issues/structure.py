@@ -66,7 +66,7 @@ def _arranged(
 ) -> Structure:
     with_items = [at for at, section in enumerate(sections) if section.items]
     if not with_items:
-        return Structure(title, reader.body(opening), (), ())
+        return Structure(title, reader.body(opening), (), tuple(sections))
     first, last = with_items[0], with_items[-1]
     intro = list(reader.body(opening))
     for section in sections[:first]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from newsletter_bot.schedule.choice import choose
+from newsletter_bot.schedule.choice import choose, objection
 from newsletter_bot.schedule.model import Candidate, Occurrence, OccurrenceState
 from newsletter_bot.schedule.slots import between
 from newsletter_bot.schedule.store import OccurrenceStore
@@ -65,9 +65,14 @@ def _foreseen(
     for one in rows:
         free.pop(one.issue, None)
     found = []
+    known = {one.identity: one for one in candidates}
     for one in rows:
-        if one.state is OccurrenceState.OPEN and not one.issue and one.slot in slots:
-            approval = slots[one.slot].approval == "required"
+        slot = slots.get(one.slot)
+        approval = slot is None or slot.approval == "required"
+        if one.state is OccurrenceState.OPEN and one.issue in known:
+            why = objection(known[one.issue], approval=approval)
+            one = replace(one, reason=one.reason or why)  # noqa: PLW2901
+        elif one.state is OccurrenceState.OPEN and not one.issue:
             choice = choose(free.values(), one.day, approval=approval)
             free.pop(choice.issue, None)
             one = replace(one, issue=choice.issue, reason=one.reason or choice.reason)  # noqa: PLW2901

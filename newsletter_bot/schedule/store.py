@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from sqlalchemy import ColumnElement, Engine, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter_bot.schedule.model import WAITING, Occurrence, OccurrenceState
+from newsletter_bot.schedule.model import ONCE, WAITING, Occurrence, OccurrenceState
 from newsletter_bot.schedule.slots import Planned
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import instances, occurrences
@@ -83,13 +83,16 @@ class OccurrenceStore:
         )
 
     def unbind(self, issue: str) -> int:
-        """Take an issue from the occurrences that have not begun; returns how many."""
+        """Take an issue from the occurrences that have not begun; returns how many.
+
+        A time of its own is nobody's after that, so it goes too.
+        """
+        mine = and_(occurrences.c.issue == issue, occurrences.c.state.in_(WAITING))
+        freed = {"issue": "", "bound": 0, "state": OccurrenceState.OPEN.value, "announced_at": None}
         with self._engine.begin() as connection:
-            return connection.execute(
-                update(occurrences)
-                .where(occurrences.c.issue == issue, occurrences.c.state.in_(WAITING))
-                .values(issue="", bound=0, state=OccurrenceState.OPEN.value, announced_at=None)
-            ).rowcount
+            once = delete(occurrences).where(mine, occurrences.c.slot == ONCE)
+            gone = connection.execute(once).rowcount
+            return gone + connection.execute(update(occurrences).where(mine).values(freed)).rowcount
 
     def live(self, until: int) -> list[Occurrence]:
         """Return what has not come to its end and is due by `until`, the earliest first."""

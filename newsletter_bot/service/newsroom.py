@@ -10,7 +10,14 @@ from difflib import unified_diff
 from pathlib import Path
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.errors import DataError, IssueFileError, NewsletterError, UsageError
+from newsletter_bot.delivery.model import IssueKind
+from newsletter_bot.errors import (
+    DataError,
+    IssueFileError,
+    NewsletterError,
+    TryAgainError,
+    UsageError,
+)
 from newsletter_bot.issues.find import issue_files
 from newsletter_bot.issues.model import Issue, Status
 from newsletter_bot.schedule.approval_store import Approval, ApprovalStore
@@ -39,8 +46,11 @@ class Newsroom:
         clock: Callable[[], float] = time.time,
         warn: Callable[[str], None] = lambda _sentence: None,
         owner: str = "",
+        mark: Callable[[], str] = str,
     ) -> None:
+        """`mark` changes the machine's mark, and tells why it may not act (Instance.mark)."""
         self._bot = bot
+        self._mark = mark
         self._warn = warn
         self._seen: dict[Path, _Seen] = {}
         self.approvals = ApprovalStore(bot.engine, clock)
@@ -55,12 +65,16 @@ class Newsroom:
 
     def is_planned(self, issue: str) -> bool:
         """Tell whether the ledger has an issue; see schedule.sweep.Newsroom."""
-        return self._bot.mailroom.issue(issue) is not None
+        row = self._bot.mailroom.issue(issue)
+        return row is not None and row.kind is IssueKind.ISSUE
 
     def plan(self, issue: str, *, approval: bool) -> None:
         """Publish an issue and owe it to everybody; see schedule.sweep.Newsroom."""
         if self.is_planned(issue):
             return
+        why = self._mark()  # a database restored to what it was before this moment is a copy
+        if why:
+            raise TryAgainError(f"Nothing is sent: {why}.", "See `newsletter-bot instance status`.")
         found = self._bot.read(self._bot.find(issue))
         if found.status is not Status.READY:
             raise DataError(f"{issue} is a draft.", f"Write `status: ready` into {found.path}.")

@@ -7,7 +7,6 @@ from threading import Event
 
 import httpx
 
-from newsletter_bot.alerts import Alerts
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.model import IssueState
 from newsletter_bot.errors import NewsletterError
@@ -19,13 +18,30 @@ _PATIENCE = 10.0  # seconds for the archive page to answer
 _LIVE = {IssueState.SENDING, IssueState.SENT}
 
 
+def answers(page: str) -> bool:
+    """Tell whether a page of the archive is live."""
+    try:
+        answer = httpx.get(page, timeout=_PATIENCE, follow_redirects=True)
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
+
+
 class Posting:
     """Looks for issues that channels have not seen; a channel's failure touches nothing else."""
 
-    def __init__(self, bot: Bot, alerts: Alerts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        say: Callable[[str, str, str], object],
+        clock: Callable[[], float],
+        is_live: Callable[[str], bool] = answers,
+    ) -> None:
+        """`say` tells an operator something, as Alerts does: key, title, text."""
         self._bot = bot
-        self._alerts = alerts
+        self._say = say
         self._clock = clock
+        self._is_live = is_live
         self._planned: set[str] = set()
         self._stopping = Event()
 
@@ -47,9 +63,9 @@ class Posting:
         if identity in self._planned or self._bot.mailroom.status(identity).accepted == 0:
             return
         page = page_url(self._bot.settings, identity)
-        if not self._answers(page):
+        if not self._is_live(page):
             log("crosspost.waiting", issue=identity, page=page)
-            self._alerts.say(
+            self._say(
                 f"page:{identity}",
                 f"{identity} is not posted yet",
                 f"Its archive page {page} does not answer. It is posted as soon as it does.",
@@ -60,17 +76,10 @@ class Posting:
             count = self._bot.crossposts.plan(issue, page)
         except NewsletterError as error:
             log("crosspost.failed", issue=identity, reason=error.message)
-            self._alerts.say(f"crosspost:{identity}", f"{identity} is not posted", error.message)
+            self._say(f"crosspost:{identity}", f"{identity} is not posted", error.message)
             return
         self._planned.add(identity)
         log("crosspost.planned", issue=identity, posts=count)
-
-    def _answers(self, page: str) -> bool:
-        try:
-            answer = httpx.get(page, timeout=_PATIENCE, follow_redirects=True)
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
 
     def _post(self, identity: str) -> None:
         posted = self._bot.crossposts.post(identity, stop=self._stopping.is_set)
@@ -83,7 +92,7 @@ class Posting:
                 item=one.item,
                 reason=one.reason,
             )
-            self._alerts.say(
+            self._say(
                 f"channel:{one.channel}:{identity}",
                 f"{one.channel} did not take {identity}",
                 f"{one.reason} {one.next_step}",

@@ -20,6 +20,7 @@ from newsletter_bot.schedule.sweep import Happening, Notice, Sweep
 from newsletter_bot.schedule.ticker import Ticker
 from newsletter_bot.service.newsroom import Newsroom
 from newsletter_bot.service.posting import Posting
+from newsletter_bot.service.reception import Reception
 from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.instance import Instance, state_folder
 
@@ -53,9 +54,10 @@ class Service:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         self._alerts = alerts or Alerts(bot.engine, bot.settings.alerts, bot.settings.folder, clock)
         self._instance = Instance(bot.engine, state_folder(bot.settings), clock)
-        self._newsroom = Newsroom(bot, clock, self._warn, owner)
+        self._newsroom = Newsroom(bot, clock, self._warn, owner, self._instance.mark)
         self._sweep = Sweep(self._newsroom.occurrences, bot.settings, self._newsroom, self._tell)
-        self._posting = Posting(bot, self._alerts, clock)
+        self._posting = Posting(bot, self._alerts.say, clock)
+        self._reception = Reception(bot, self._warn_of_message)
         self._senders = ThreadPoolExecutor(_SENDERS, "sender")
         self._runs: dict[str, tuple[Run, Future[None]]] = {}
         self._lock = Lock()
@@ -74,6 +76,9 @@ class Service:
         self._ticker.every(_MARK, "mark", self.mark)
         if Role.SCHEDULER in self._roles:
             self._ticker.every(tick, "look", self._quietly(self.look))
+            self._ticker.every(tick, "newcomers", self._quietly(self.greet))
+            every = seconds(self._bot.settings.collect.every)
+            self._ticker.every(every, "collect", self._quietly(self.collect))
         if Role.WORKER in self._roles:
             self._ticker.every(tick, "send", self._quietly(self.send))
             self._ticker.every(tick, "crosspost", self._quietly(self._posting.look))
@@ -122,6 +127,17 @@ class Service:
         following = self._newsroom.occurrences.next_due(int(self._looked_at))
         if following is not None:
             self._ticker.ring("look", following)
+
+    def greet(self) -> None:
+        """Owe newcomers what their time has come for."""
+        for identity in self._reception.plan():
+            log("newcomers.planned", issue=identity)
+            self._ticker.ring("send")
+
+    def collect(self) -> None:
+        """Gather links into the inbox."""
+        for one in self._bot.collect():
+            log("collected", source=one.name, new=one.new, reason=one.reason)
 
     def send(self) -> None:
         """Send whatever is owed, each issue in a thread of its own."""
@@ -190,6 +206,10 @@ class Service:
     def _warn(self, sentence: str) -> None:
         log("archive.failed", reason=sentence)
         self._alerts.say("archive", "The archive was not built", sentence)
+
+    def _warn_of_message(self, sentence: str) -> None:
+        log("newcomers.failed", reason=sentence)
+        self._alerts.say(f"newcomers:{sentence}", "Something newcomers get needs mending", sentence)
 
     def _failed(self, duty: str, error: Exception) -> None:
         log("service.failed", duty=duty, error=error)

@@ -17,7 +17,6 @@ from typing import Any
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.crosspost.desk import Crossposts
-from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import NewsletterError, TryAgainError
 from newsletter_bot.schedule.model import Occurrence, OccurrenceState
@@ -25,6 +24,7 @@ from newsletter_bot.schedule.slots import between
 from newsletter_bot.schedule.sweep import Sweep
 from newsletter_bot.service.mail_server import mail_server
 from newsletter_bot.service.newsroom import Newsroom
+from newsletter_bot.service.posting import Posting
 from newsletter_bot.service.story import DAY, Do, Step, Week, steps, week
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.secret import write_secret
@@ -100,6 +100,7 @@ class Simulation:
     _countdown: int = 0
     _bot: Bot | None = None
     _room: Newsroom | None = None
+    _posting: Posting | None = None
 
     def run(self, progress: Callable[[int], None] = lambda _done: None) -> Report:
         """Live through the weeks; returns what became of every occurrence."""
@@ -150,10 +151,7 @@ class Simulation:
     def bot(self) -> Bot:
         """The program; after a kill another one."""
         if self._bot is None:
-            self._bot = bot = Bot(self.settings)
-            bot.__dict__["mailroom"] = Mailroom(
-                bot.engine, bot.settings, bot.secret, lambda: self.now
-            )
+            self._bot = bot = Bot(self.settings, lambda: self.now)
             bot.__dict__["crossposts"] = Crossposts(
                 bot.engine, bot.settings, lambda: self.now, lambda _seconds: None
             )
@@ -226,22 +224,20 @@ class Simulation:
                 bot.mailroom.carry_on(identity, Run())
             except TryAgainError:
                 continue
-        for identity in self._to_post(bot):
-            bot.crossposts.post(identity)
+        self._channels.look()
 
-    def _to_post(self, bot: Bot) -> list[str]:
-        if not self.channels:
-            return []
-        for row in bot.mailroom.issues():
-            path = self.folder / "issues" / f"{row.identity}.md"
-            if path.exists() and bot.mailroom.status(row.identity).accepted:
-                bot.crossposts.plan(bot.read(path), f"https://news.example.com/{row.identity}/")
-        return list(bot.crossposts.due())
+    @property
+    def _channels(self) -> Posting:
+        if self._posting is None:
+            self._posting = Posting(
+                self.bot, lambda *_alert: None, lambda: self.now, lambda _page: True
+            )
+        return self._posting
 
     def _end(self) -> None:
         if self._bot is not None:
             self._bot.close()
-        self._bot = self._room = None
+        self._bot = self._room = self._posting = None
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────
 

@@ -43,3 +43,4 @@ class CollectTable(Table):
     inbox: str = "inbox.md"
     every: Duration = "6h"
     most: Annotated[int, Field(ge=1, le=1000)] = 50
+    allow_private: bool = False

@@ -54,6 +54,7 @@ subscriptions = Table(
     Column("consent", JSON, nullable=False),  # evidence: source, time and whatever was recorded
     Column("changed_at", BigInteger, nullable=False),
     Index("ix_subscriptions_subscriber_id", "subscriber_id"),
+    Index("ix_subscriptions_list_changed_at", "list", "changed_at"),  # who is new
 )
 
 suppressions = Table(
@@ -86,6 +87,7 @@ issues = Table(
     Column("reason", Text, nullable=False, server_default=""),  # why it was paused or cancelled
     Column("run", Text, nullable=False, server_default=""),  # the name of the last run
     Column("kind", Text, nullable=False, server_default="issue"),  # issue | sequence
+    Column("extended_at", BigInteger),  # when newcomers were added: the deadline counts from here
 )
 
 deliveries = Table(
@@ -240,4 +242,12 @@ feeds = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("not_before", BigInteger),
     Column("reason", Text, nullable=False, server_default=""),
+)
+
+collected = Table(
+    "collected",  # links that were put into the inbox once, whatever became of them there
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )

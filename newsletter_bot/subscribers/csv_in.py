@@ -19,7 +19,7 @@ from newsletter_bot.subscribers.csv_records import (
     is_utf8,
     open_records,
 )
-from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber
+from newsletter_bot.subscribers.model import IMPORTED, AddOutcome, NewSubscriber
 from newsletter_bot.subscribers.store import SubscriberStore
 
 _BATCH = 5000
@@ -111,7 +111,7 @@ def import_csv(
     UsageError for a mapping of a column that it does not have.
     """
     report = ImportReport()
-    consent = {"source": f"import of {path.name}"}
+    consent = {"source": f"{IMPORTED}{path.name}"}
     with open_records(path) as records:
         fields = assign(records.header, options.own_fields, options.mapping)
         report.ignored_columns = tuple(

@@ -11,6 +11,9 @@ from newsletter_bot.subscribers.address import Address
 # The slots every newsletter has without declaring them; [subscribers] fields adds its own.
 PERSONAL_FIELDS = ("email", "name", "first_name", "language")
 
+# How the evidence of an imported consent begins: such people subscribed long ago, elsewhere.
+IMPORTED = "import of "
+
 
 class SubscriptionState(StrEnum):
     """A subscriber's state on one mailing list."""

@@ -1,4 +1,4 @@
-"""Mail read by programs that are neither ours nor Python's."""
+"""Mail read by programs that are neither ours nor Python's, and people who subscribe."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+
+from newsletter_bot.delivery.mailroom import Mailroom
+from newsletter_bot.settings import Settings
+from newsletter_bot.subscribers.store import SubscriberStore
+from tests.delivery.newcomers import Clock, Hall
 
 _SCRIPT = Path(__file__).parent / "mail_readers.js"
 
@@ -39,3 +45,24 @@ def read_elsewhere() -> Iterator[Callable[[bytes, Mapping[str, str]], Any]]:
     yield read
     process.kill()
     process.communicate()
+
+
+@pytest.fixture
+def hall(engine: Engine, tmp_path: Path, smtp_server: Any) -> Callable[..., Hall]:
+    """Open a newsletter whose time stands still: `hall("rcpt@bo@example.com=450 later")`."""
+
+    def opened(*faults: str, **transport: Any) -> Hall:
+        server, clock = smtp_server(*faults), Clock()
+        table = {"kind": "smtp", "port": server.port, "tls": "none", "connections": 2, **transport}
+        newsletter = {
+            "name": "News",
+            "url": "https://news.example.com",
+            "from": "News <news@news.example.com>",
+            "postal_address": "here",
+        }
+        lists = ({"id": "weekly", "name": "Weekly"}, {"id": "monthly", "name": "Monthly"})
+        known = Settings(folder=tmp_path, newsletter=newsletter, transport=table, lists=lists)
+        room = Mailroom(engine, known, b"0123456789abcdef" * 4, clock)
+        return Hall(SubscriberStore(engine, b"0123456789abcdef" * 4, clock), room, server, clock)
+
+    return opened

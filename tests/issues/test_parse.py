@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from newsletter_bot.errors import IssueFileError, Severity
 from newsletter_bot.issues.model import Card, Issue, Prose, Status
-from newsletter_bot.issues.parse import parse_issue
+from newsletter_bot.issues.parse import Known, parse_issue
 
 Parse = Callable[..., Issue]
 
@@ -360,13 +360,8 @@ _words = st.sampled_from([*_syntax.split(), "\n", "\n\n", " ", "\u3000"])
 @given(st.lists(_words | st.text(max_size=5), max_size=40).map("".join))
 def test_no_text_ends_in_anything_but_an_issue_or_its_problems(tmp_path: Path, text: str) -> None:
     try:
-        parse_issue(
-            text,
-            tmp_path / "x.md",
-            known_fields=frozenset({"x"}),
-            list_ids=frozenset({"weekly"}),
-            language="en",
-        )
+        known = Known(frozenset({"x"}), frozenset({"weekly"}), "en")
+        parse_issue(text, tmp_path / "x.md", known)
     except IssueFileError as error:
         said = error.problems
         assert said

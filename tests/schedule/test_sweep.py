@@ -302,6 +302,9 @@ def test_a_time_of_its_own_needs_no_slot(world: World) -> None:
     store = OccurrenceStore(world.engine, world.clock)
     assert store.bind(Planned(ONCE, "2026-11-27 13:00", due), "special")
     assert not store.bind(Planned(ONCE, "2026-11-27 13:00", due), "other")
+    assert store.unbind("special") == 1
+    assert world.rows() == []
+    assert store.bind(Planned(ONCE, "2026-11-27 13:00", due), "special")
     world.newsroom.add("special")
     sweep = world.sweep()
     sweep.look()

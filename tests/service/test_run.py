@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import httpx
 import pytest
 
 from tests.conftest import SmtpServer
+from tests.servers.channel_server import ChannelServer
 
 ISSUE = "2026-W01"
 PEOPLE = [f"reader{number}" for number in range(12)]
@@ -240,7 +242,7 @@ def test_a_restored_backup_sends_nothing_until_it_is_adopted(
     copy.terminate()
     copy.wait(timeout=12)
     service.processes.append(
-        subprocess.Popen([*command, "run"], stderr=subprocess.DEVNULL, env=elsewhere)
+        subprocess.Popen([*command, "run"], stderr=subprocess.DEVNULL, text=True, env=elsewhere)
     )
     service.wait_until(service.is_sent)
     assert mail.recipients() == everybody_once()
@@ -258,3 +260,66 @@ def test_an_edit_between_approval_and_time_stops_it_and_says_so(
     assert mail.filed() == 0
     (shown,) = service.json("calendar")["occurrences"]
     assert shown["reason"] == f"{ISSUE} was edited after it was approved"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def channels() -> Iterator[ChannelServer]:
+    server = ChannelServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_channels_get_their_posts_once_the_page_is_live_and_mail_was_accepted(
+    service: Service, mail: SmtpServer, channels: ChannelServer
+) -> None:
+    port = free_port()
+    toml = service.folder / "newsletter.toml"
+    text = toml.read_text().replace("https://news.example.com", f"http://127.0.0.1:{port}")
+    table = f'[channels.webhook]\nurl = "{channels.url}/hook"\nallow_private = true\n'
+    toml.write_text(text.replace("[web]\nport = 0", f"[web]\nport = {port}") + table)
+    service.in_a_moment()
+    service.run("--only", "scheduler", "--only", "worker")
+    service.wait_until(lambda: "crosspost.waiting" in service.actions())
+    assert service.is_sent()
+    assert channels.posts == []  # nobody serves the page yet
+    service.run("--only", "web")
+    service.wait_until(lambda: bool(channels.posts))
+    service.wait_until(lambda: "crosspost.posted" in service.actions(0))
+    time.sleep(2)
+    (post,) = channels.posts
+    assert f"http://127.0.0.1:{port}/" in json.dumps(post)
+    assert mail.recipients() == everybody_once()
+
+
+def test_a_channel_that_fails_is_told_and_the_mail_goes_out_all_the_same(
+    service: Service, mail: SmtpServer
+) -> None:
+    port = free_port()
+    toml = service.folder / "newsletter.toml"
+    text = toml.read_text().replace("https://news.example.com", f"http://127.0.0.1:{port}")
+    table = '[channels.nonsense]\nkey = "value"\n'
+    toml.write_text(text.replace("[web]\nport = 0", f"[web]\nport = {port}") + table)
+    service.in_a_moment()
+    service.run()
+    service.wait_until(lambda: "crosspost.failed" in service.actions())
+    assert mail.recipients() == everybody_once()
+    assert "alert" in service.actions()
+
+
+def test_somebody_who_subscribes_while_it_runs_is_welcomed_once(
+    service: Service, mail: SmtpServer
+) -> None:
+    (service.folder / "welcome.md").write_text("---\nstatus: ready\n---\nHello, and welcome.\n")
+    service.run()
+    service.wait_until(lambda: bool(service.json("sequences", "list")["sequences"][0]["began"]))
+    assert service.cli("subscribers", "add", "newcomer@example.com").returncode == 0
+    service.wait_until(lambda: mail.filed() > 0)
+    time.sleep(2)
+    assert mail.recipients() == Counter(["newcomer@example.com"])
+    assert "newcomers.planned" in service.actions()

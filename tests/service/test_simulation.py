@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,21 @@ from newsletter_bot.service.simulation import Report, Simulation, counting_serve
 from newsletter_bot.service.story import Editor, Machine
 from newsletter_bot.settings import load
 from newsletter_bot.settings.tables import SlotTable
+from tests.crosspost.conftest import options
+from tests.servers.channel_server import ChannelServer
 
 # Both changes of the clocks, in both zones, lie within the year.
 START = int(datetime(2026, 2, 27, tzinfo=UTC).timestamp())
 
 
-def year(newsletter: Path, zone: str, when: str, weeks: int, seed: int) -> Report:
+def year(
+    newsletter: Path,
+    zone: str,
+    when: str,
+    weeks: int,
+    seed: int,
+    channels: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Report:
     settings = load(newsletter)
     settings = settings.model_copy(
         update={
@@ -30,16 +42,32 @@ def year(newsletter: Path, zone: str, when: str, weeks: int, seed: int) -> Repor
     arrived: Counter[tuple[str, str]] = Counter()
     with counting_server(arrived) as port:
         place = newsletter.parent / "simulated"
-        return Simulation(settings, place, port, arrived, weeks, START, seed).run()
+        simulation = Simulation(
+            settings, place, port, arrived, weeks, START, seed, channels=channels or {}
+        )
+        return simulation.run()
+
+
+@pytest.fixture
+def failing() -> Iterator[ChannelServer]:
+    """Services that refuse, put off, break down and lose their replies."""
+    server = ChannelServer()
+    chance = random.Random(3)
+    faults = ["", "", "", "lost", "429", "429 bare", "500", "503", "401", "refused"]
+    server.faults.extend(chance.choices(faults, k=1000))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.mark.parametrize(
     ("zone", "when"), [("America/New_York", "sun 02:30"), ("Asia/Beirut", "sun 00:15")]
 )
 def test_in_a_year_every_occurrence_is_sent_once_or_has_a_reason(
-    newsletter: Path, zone: str, when: str
+    newsletter: Path, zone: str, when: str, failing: ChannelServer
 ) -> None:
-    report = year(newsletter, zone, when, weeks=52, seed=7)
+    tables = {one: options(one, failing.url) for one in ("mastodon", "webhook", "bluesky")}
+    report = year(newsletter, zone, when, weeks=52, seed=7, channels=tables)
     assert report.broken == ()
     assert len(report.outcomes) == 52
     states = Counter(one.state for one in report.outcomes)
@@ -48,6 +76,9 @@ def test_in_a_year_every_occurrence_is_sent_once_or_has_a_reason(
     assert report.kills > 10
     assert {one.week.machine for one in report.outcomes} == set(Machine)
     assert {one.week.editor for one in report.outcomes} >= {Editor.PUNCTUAL, Editor.NOTHING}
+    texts = Counter((*sorted(one["body"]), one["text"]) for one in failing.posts)
+    assert len(failing.posts) > 30
+    assert [text for text, count in texts.items() if count > 1] == []
 
 
 def test_the_command_tells_what_became_of_the_operators_own_slots(newsletter: Path) -> None:

@@ -14,6 +14,8 @@ ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Add columns and tables of the scheduled service."""
     op.add_column("issues", _text("kind", "issue"))
+    op.add_column("issues", _time("extended_at", optional=True))
+    op.create_index("ix_subscriptions_list_changed_at", "subscriptions", ["list", "changed_at"])
     _instances()
     _approvals()
     _occurrences()
@@ -129,4 +131,11 @@ def _alerts_and_feeds() -> None:
         _time("not_before", optional=True),
         _text("reason", ""),
         sa.PrimaryKeyConstraint("address", name="pk_feeds"),
+    )
+    op.create_table(
+        "collected",
+        _text("key"),
+        _text("source"),
+        _time("at"),
+        sa.PrimaryKeyConstraint("key", name="pk_collected"),
     )
