@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -51,5 +52,19 @@ def run(session: Session, only: tuple[str, ...]) -> None:
         ended.wait()
     finally:
         if server is not None:
-            server.stop()
+            server.begin_to_stop()
         service.stop()
+        if server is not None:
+            server.stop()
+        _leave(session)
+
+
+def _leave(session: Session) -> None:
+    """End although a duty is under way that waits for somebody else, as a feed's server.
+
+    Python would wait for its thread. Whatever it writes is a transaction, so that it may end here.
+    """
+    session.bot.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -33,16 +33,24 @@ class Ticker:
             timezone=UTC,
         )
         self._ended = threading.Event()
+        self._idle = threading.Condition()
+        self._under_way = 0
         self._guard = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
 
     def every(self, seconds: float, name: str, duty: Callable[[], None]) -> None:
         """Call a duty at the start and then every so many seconds."""
 
         def run() -> None:
+            with self._idle:
+                self._under_way += 1
             try:
                 duty()
             except Exception as error:  # noqa: BLE001 - a duty's failure must not end the others
                 self._failed(name, error)
+            finally:
+                with self._idle:
+                    self._under_way -= 1
+                    self._idle.notify_all()
 
         self._scheduler.add_job(
             run, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC)
@@ -64,10 +72,15 @@ class Ticker:
         self._guard.start()
 
     def stop(self) -> None:
-        """Ring no more; a duty that is under way is not waited for."""
+        """Ring no more; a duty that is under way goes on."""
         self._ended.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for duties that are under way; False when some still are."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._under_way == 0, max(0.0, seconds))
 
     def _watch_clock(self) -> None:
         """Ring all duties when the clock was set: the library would sleep until it caught up."""

@@ -27,7 +27,7 @@ from newsletter_bot.storage.instance import Instance, state_folder
 _MARK = 60.0  # seconds between two changes of the machine's mark
 _TIDY = 3600.0
 _SENDERS = 4  # issues and sequences that are sent at the same time
-_STOP = 10.0  # seconds that messages in flight get at the end
+_STOP = 9.0  # seconds that messages in flight and duties get at the end
 
 
 class Role(StrEnum):
@@ -86,7 +86,11 @@ class Service:
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
 
     def stop(self) -> None:
-        """End within 10 s: messages in flight come to their outcome, nothing new begins."""
+        """End within 10 s: messages in flight come to their outcome, nothing new begins.
+
+        A duty that takes longer (a feed that does not answer) is left where it is.
+        """
+        end = time.monotonic() + _STOP
         self._stopping.set()
         self._posting.stop()
         self._ticker.stop()
@@ -96,6 +100,7 @@ class Service:
             run.stop()
         wait([future for _, future in runs], timeout=_STOP)
         self._senders.shutdown(wait=False, cancel_futures=True)
+        self._ticker.wait(end - time.monotonic())
         log("service.stopped")
 
     def readiness(self) -> list[str]:

@@ -50,9 +50,13 @@ class PublicServer:
         """Begin to answer."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let answers under way come to their end, and close the port."""
+    def begin_to_stop(self) -> None:
+        """Take no more requests; answers under way come to their end."""
         self._server.should_exit = True
+
+    def stop(self) -> None:
+        """Wait for answers under way, and close the port."""
+        self.begin_to_stop()
         self._thread.join(_STOP + 2)
         self._socket.close()
 

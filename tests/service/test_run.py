@@ -23,6 +23,7 @@ import pytest
 
 from tests.conftest import SmtpServer
 from tests.servers.channel_server import ChannelServer
+from tests.servers.page_server import Page, page_server
 
 ISSUE = "2026-W01"
 PEOPLE = [f"reader{number}" for number in range(12)]
@@ -323,3 +324,16 @@ def test_somebody_who_subscribes_while_it_runs_is_welcomed_once(
     time.sleep(2)
     assert mail.recipients() == Counter(["newcomer@example.com"])
     assert "newcomers.planned" in service.actions()
+
+
+def test_a_feed_that_does_not_answer_does_not_keep_it_from_ending(service: Service) -> None:
+    with page_server() as pages:
+        pages.pages["/feed"] = Page(b"x" * 1000, slow=0.1)
+        toml = service.folder / "newsletter.toml"
+        table = f'[collect]\nfeeds = ["{pages.url}/feed"]\nallow_private = true\n'
+        toml.write_text(toml.read_text() + table)
+        process = service.run()
+        service.wait_until(lambda: bool(pages.asked))
+        process.terminate()
+        assert process.wait(timeout=15) == 0
+        assert service.actions()[-1] == "service.stopped"
