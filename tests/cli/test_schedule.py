@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,18 +9,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from newsletter_bot.cli import main
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 ZONE = ZoneInfo("Asia/Tokyo")
 
 
 @pytest.fixture
-def cli(newsletter: Path) -> Cli:
+def cli(newsletter: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     toml = newsletter / "newsletter.toml"
     toml.write_text(toml.read_text() + '\n[[slots]]\nid = "weekly"\nwhen = "sun 08:00"\n')
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "newsletter_bot", "-C", str(newsletter), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        with pytest.raises(SystemExit) as ended:
+            main(["-C", str(newsletter), *words])
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), said.out, said.err)
 
     return run
 

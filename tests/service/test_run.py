@@ -21,6 +21,12 @@ from typing import Any
 import httpx
 import pytest
 
+from newsletter_bot.bot import Bot
+from newsletter_bot.schedule.model import ONCE
+from newsletter_bot.schedule.slots import Planned
+from newsletter_bot.service.newsroom import Newsroom
+from newsletter_bot.subscribers.address import parse_address
+from newsletter_bot.subscribers.model import NewSubscriber
 from tests.conftest import SmtpServer
 from tests.servers.channel_server import ChannelServer
 from tests.servers.page_server import Page, page_server
@@ -43,10 +49,9 @@ class Service:
             + '[web]\nport = 0\n[service]\ntick = "1s"\nstate_folder = "../state"\n'
         )
         self.processes: list[subprocess.Popen[str]] = []
-        (folder / "people.csv").write_text(
-            "email\n" + "".join(f"{one}@example.com\n" for one in PEOPLE)
-        )
-        self.cli("subscribers", "import", str(folder / "people.csv"))
+        people = [NewSubscriber(parse_address(f"{one}@example.com")) for one in PEOPLE]
+        with closing(Bot.open(folder)) as bot:
+            bot.subscribers.add(people, "weekly", {"source": "import of people.csv"})
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "newsletter_bot", "-C", str(self.folder), *words]
@@ -73,21 +78,24 @@ class Service:
     def actions(self, number: int = -1) -> list[str]:
         return [str(one["action"]) for one in self.logs(number)]
 
-    def in_a_moment(self, seconds: float = 4.0) -> None:
+    def in_a_moment(self, seconds: float = 2.0) -> None:
         """Let the issue go out on an occurrence of its own."""
-        assert self.cli("approve", ISSUE, "--without-proof").returncode == 0
-        when = datetime.now(UTC) + timedelta(seconds=seconds)
-        done = self.cli("schedule", ISSUE, "--at", when.isoformat())
-        assert done.returncode == 0, done.stderr
+        due = datetime.now(UTC) + timedelta(seconds=seconds)
+        once = Planned(ONCE, f"{due:%Y-%m-%d %H:%M}", int(due.timestamp()))
+        with closing(Bot.open(self.folder)) as bot:
+            newsroom = Newsroom(bot)
+            newsroom.approve(bot.read(bot.find(ISSUE)), proof=False)
+            assert newsroom.occurrences.bind(once, ISSUE)
 
     def wait_until(self, true: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
         while not true():
             assert time.monotonic() < end, [self.logs(n) for n in range(len(self.processes))]
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     def is_sent(self) -> bool:
-        return bool(self.json("status", ISSUE)["state"] == "sent")
+        with closing(Bot.open(self.folder)) as bot:
+            return bot.status(ISSUE).state == "sent"
 
     def end(self) -> None:
         for process in self.processes:
@@ -152,7 +160,7 @@ def test_it_ends_when_told_within_ten_seconds(service: Service, how: signal.Sign
     process = service.run()
     service.wait_until(lambda: "service.started" in service.actions())
     process.send_signal(how)
-    assert process.wait(timeout=12) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert service.actions()[-1] == "service.stopped"
 
 
@@ -163,7 +171,7 @@ def test_told_to_end_while_it_sends_it_finishes_what_is_in_flight(
     process = service.run()
     service.wait_until(lambda: mail.filed() > 0 or service.is_sent())
     process.terminate()
-    assert process.wait(timeout=12) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     service.run()
     service.wait_until(service.is_sent)
     assert mail.recipients() == everybody_once()
@@ -222,7 +230,7 @@ def test_a_restored_backup_sends_nothing_until_it_is_adopted(
     first = service.run()
     service.wait_until(lambda: "service.started" in service.actions())
     first.terminate()
-    first.wait(timeout=12)
+    first.wait(timeout=PATIENCE)
     elsewhere = os.environ | {"NEWSLETTER_BOT_SERVICE__STATE_FOLDER": "../another-machine"}
     service.in_a_moment()
     command = [sys.executable, "-m", "newsletter_bot", "-C", str(service.folder)]
@@ -241,7 +249,7 @@ def test_a_restored_backup_sends_nothing_until_it_is_adopted(
     assert "another machine" in unready.json()["reasons"][0]
     subprocess.run([*command, "instance", "adopt"], check=True, env=elsewhere, timeout=PATIENCE)
     copy.terminate()
-    copy.wait(timeout=12)
+    copy.wait(timeout=PATIENCE)
     service.processes.append(
         subprocess.Popen([*command, "run"], stderr=subprocess.DEVNULL, text=True, env=elsewhere)
     )
@@ -328,12 +336,13 @@ def test_somebody_who_subscribes_while_it_runs_is_welcomed_once(
 
 def test_a_feed_that_does_not_answer_does_not_keep_it_from_ending(service: Service) -> None:
     with page_server() as pages:
-        pages.pages["/feed"] = Page(b"x" * 1000, slow=0.1)
+        pages.pages["/feed"] = Page(b"x" * 1000, slow=1.0)
         toml = service.folder / "newsletter.toml"
         table = f'[collect]\nfeeds = ["{pages.url}/feed"]\nallow_private = true\n'
         toml.write_text(toml.read_text() + table)
         process = service.run()
         service.wait_until(lambda: bool(pages.asked))
         process.terminate()
-        assert process.wait(timeout=15) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert service.actions()[-1] == "service.stopped"
+        assert "collected" not in service.actions()
