@@ -25,7 +25,7 @@ layers: dev
 	$(BIN)/lint-imports
 
 unit: dev
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 bench: dev tools  ## figures of docs/performance.md, measured here
 	$(BIN)/python -m tests.bench
