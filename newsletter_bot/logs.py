@@ -10,7 +10,10 @@ from typing import Any, Literal, TextIO
 
 _LOGGER = logging.getLogger("newsletter_bot")
 _ADDRESS = re.compile(r"([^\s<>()\[\]\"',;:@])[^\s<>()\[\]\"',;:@]*@([^\s<>()\[\]\"',;:@]+)")
-_TOKEN = re.compile(r"(/u/|unsub\+|bounce\+|unsub%2B|bounce%2B)[\w.~=-]+", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(/[ucpa]/|unsub\+|bounce\+|unsub%2B|bounce%2B|nbk_|whsec_|Bearer\s+)[\w.~=+/-]+",
+    re.IGNORECASE,
+)
 _SECRET = re.compile(
     r"(://[^\s/:@]*:)[^\s/@]+@|((?:token|password|secret|key)=)[^\s&]+", re.IGNORECASE
 )

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings.explain import explain
+from newsletter_bot.settings.people import ApiTable, SignupTable, WebhookTable
 from newsletter_bot.settings.service import AlertsTable, CollectTable, ServiceTable, WebTable
 from newsletter_bot.settings.tables import (
     DEFAULT_RELAY,
@@ -55,6 +56,9 @@ class Settings(BaseSettings):
     tracking: TrackingTable = TrackingTable()
     archive: ArchiveTable = ArchiveTable()
     web: WebTable = WebTable()
+    signup: SignupTable = SignupTable()
+    api: ApiTable = ApiTable()
+    webhooks: tuple[WebhookTable, ...] = ()
     service: ServiceTable = ServiceTable()
     alerts: AlertsTable = AlertsTable()
     collect: CollectTable = CollectTable()
@@ -97,6 +101,12 @@ class Settings(BaseSettings):
             raise ValueError("[[slots]]: two of them are at the same time")
         if any(one.id == "once" for one in self.slots):
             raise ValueError("[[slots]]: once is the name of times that --at gives")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_are_told_apart(self) -> Self:
+        if len({one.name for one in self.webhooks}) < len(self.webhooks):
+            raise ValueError("[[webhooks]]: two of them have the same name")
         return self
 
     @property

@@ -87,6 +87,8 @@ class ListTable(Table):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     name: OneLine
+    description: OneLine = ""
+    public: bool = True
     from_: OneLine | None = Field(default=None, alias="from")
 
 

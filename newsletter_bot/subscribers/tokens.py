@@ -11,12 +11,24 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 
 _VERSION = b"\x01"
 _MAC = 12  # bytes: 96 bits
 _NUMBER = 6  # bytes of an id: enough for 2**48 rows
 _LIST = 4  # bytes of a list id's hash
+_LINK_MAC = 16  # bytes: 128 bits, where no mail address limits the length
+
+
+class Link(Enum):
+    """What the token of a page is for; each has a key of its own (at most 16 bytes of name)."""
+
+    CONFIRM = b"confirm"  # of a sign-up
+    PREFERENCES = b"preferences"  # of a subscriber
+    AGREE_OLD = b"agree-old"  # of an address change, sent to the old address
+    AGREE_NEW = b"agree-new"  # the same, sent to the new one
+    FORM = b"form"  # when a form was shown: seconds since 1970 UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,16 @@ class TokenSigner:
     def __init__(self, secret: bytes) -> None:
         self._unsubscribe = _Purpose(secret, b"unsubscribe")
         self._bounce = _Purpose(secret, b"bounce")
+        self._links = {one: _Purpose(secret, one.value, _LINK_MAC) for one in Link}
+
+    def link_token(self, link: Link, number: int) -> str:
+        """Return the token of a page: whose it is; for how long, the database says."""
+        return self._links[link].sign(_number(number))
+
+    def read_link_token(self, link: Link, token: str) -> int | None:
+        """Return the number a token holds, or None when we did not make it for this page."""
+        payload = self._links[link].read(token, _NUMBER)
+        return None if payload is None else int.from_bytes(payload, "big")
 
     def unsubscribe_token(self, subscriber_id: int, list_id: str) -> str:
         """Return the token of a one-click address; valid for ever."""
@@ -62,8 +84,8 @@ class TokenSigner:
 class _Purpose:
     """One kind of token and its key."""
 
-    def __init__(self, secret: bytes, name: bytes) -> None:
-        self._mac = mac(secret, name, _MAC)
+    def __init__(self, secret: bytes, name: bytes, size: int = _MAC) -> None:
+        self._mac = mac(secret, name, size)
         self._mac.update(_VERSION)
 
     def sign(self, payload: bytes) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from newsletter_bot.settings.secret import signing_secret
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from newsletter_bot.archive.site import Published, SiteReport
+    from newsletter_bot.archive.site import SiteReport
     from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.dry_run import DryRun
     from newsletter_bot.delivery.mailroom import Mailroom
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.issues.model import Issue
     from newsletter_bot.rendering.model import Rendering
+    from newsletter_bot.storage.outbox import Outbox
+    from newsletter_bot.storage.writer import Writer
     from newsletter_bot.subscribers.store import SubscriberStore
 
 # Slots that the bot fills for every message, beside the reader's own fields.
@@ -66,6 +67,20 @@ class Bot:
     def secret(self) -> bytes:
         """The secret behind links, tokens and suppression hashes."""
         return signing_secret(self.settings)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """What runs the changes that the web and the API make."""
+        from newsletter_bot.storage.writer import Writer
+
+        return Writer(self.engine)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where events for [[webhooks]] are put."""
+        from newsletter_bot.storage.outbox import Outbox
+
+        return Outbox(frozenset(kind for one in self.settings.webhooks for kind in one.events))
 
     @cached_property
     def subscribers(self) -> SubscriberStore:
@@ -295,41 +310,11 @@ class Bot:
         is an error only when it was named.
         """
         from newsletter_bot.archive.site import build_site
+        from newsletter_bot.bot.published import published
 
-        named = {self.find(name) for name in names}
-        pages = self._published(named, everything=everything)
+        pages = published(self, {self.find(name) for name in names}, everything=everything)
         folder = out or self.settings.folder / self.settings.archive.folder
         return build_site(pages, self.settings, folder)
-
-    def _published(self, named: set[Path], *, everything: bool) -> list[Published]:
-        from newsletter_bot.archive.site import Published
-        from newsletter_bot.issues.find import issue_files, sequence_files
-
-        sequences = self.mailroom.newcomers.sequences()
-        sent = {row.identity: row.planned_at for row in (*self.mailroom.issues(), *sequences)}
-        files = (*issue_files(self.settings.folder), *sequence_files(self.settings.folder))
-        today = datetime.now(self.settings.newsletter.zone).date()
-        pages = []
-        for path in sorted({*files, *named}):
-            try:
-                issue = self.read(path)
-            except IssueFileError:
-                # A page that readers have links to is never taken away by a slip of the pen.
-                if path in named or path.stem in sent:
-                    raise
-                continue
-            past = issue.published is not None and issue.published <= today
-            shown = (everything or past) and not issue.is_sequence
-            if shown or path in named or issue.identity in sent:
-                pages.append(Published(issue, self._publication_time(issue, sent)))
-        return pages
-
-    def _publication_time(self, issue: Issue, sent: dict[str, int]) -> datetime:
-        if issue.published is not None:
-            return _start_of(issue.published, self.settings)
-        if issue.identity in sent:
-            return datetime.fromtimestamp(sent[issue.identity], UTC)
-        return _start_of(datetime.now(self.settings.newsletter.zone).date(), self.settings)
 
 
 def refuse_sequence(issue: Issue) -> None:
@@ -339,7 +324,3 @@ def refuse_sequence(issue: Issue) -> None:
             f"{issue.identity} is a sequence message: newcomers get it, each at their own time.",
             "Write `status: ready` into it, and see `newsletter-bot sequences list`.",
         )
-
-
-def _start_of(day: date, settings: Settings) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=settings.newsletter.zone)

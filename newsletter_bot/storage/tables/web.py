@@ -1,0 +1,85 @@
+"""What the web remembers: limits, spent proofs of work, API keys, and webhooks that go out."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
+
+from newsletter_bot.storage.tables.schema import RowId, metadata
+
+limits = Table(
+    "limits",  # how often something was done by or for somebody, in windows of time
+    metadata,
+    Column("name", Text, primary_key=True),  # which limit
+    Column("key", Text, primary_key=True),  # of whom: a prefix, a domain, a keyed hash
+    Column("window", BigInteger, primary_key=True),  # when it began
+    Column("count", Integer, nullable=False),
+    Column("ends_at", BigInteger, nullable=False, index=True),  # when it may be purged
+)
+
+challenges = Table(
+    "challenges",  # proofs of work that were used, until they expire anyway
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("used_at", BigInteger),  # to the hour
+    Column("revoked_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+idempotency = Table(
+    "idempotency",  # writes through the API, so that a repeated one is answered and not done
+    metadata,
+    Column("api_key_id", RowId, ForeignKey("api_keys.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", LargeBinary, nullable=False),  # hash of method, path and body
+    Column("status", Integer),  # empty while it is under way
+    Column("response", Text, nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False, index=True),
+)
+
+hook_events = Table(
+    "hook_events",  # the outbox: written in the transaction of what it tells about
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),  # webhook-id, the same at every attempt
+    Column("type", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("subscriber_id", RowId, index=True),  # whom to forget with it
+    Column("at", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+hook_deliveries = Table(
+    "hook_deliveries",  # one event owed to one endpoint
+    metadata,
+    Column("event_id", RowId, ForeignKey("hook_events.id"), primary_key=True),
+    Column("endpoint", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # planned | delivered | failed
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("not_before", BigInteger, nullable=False),
+    Column("status", Integer),  # of the last answer
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("ix_hook_deliveries_state_not_before", "state", "not_before"),
+)
