@@ -8,104 +8,33 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter_bot import settings as configuration
+from newsletter_bot.bot.parts import Parts
 from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity, UsageError
-from newsletter_bot.settings import Settings
-from newsletter_bot.settings.secret import signing_secret
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from newsletter_bot.archive.site import SiteReport
-    from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.dry_run import DryRun
-    from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.delivery.model import Outcome, Tally
     from newsletter_bot.delivery.run import Run
     from newsletter_bot.issues.collect.collector import Sourced
-    from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.issues.model import Issue
     from newsletter_bot.rendering.model import Rendering
-    from newsletter_bot.storage.outbox import Outbox
-    from newsletter_bot.storage.writer import Writer
-    from newsletter_bot.subscribers.store import SubscriberStore
 
 # Slots that the bot fills for every message, beside the reader's own fields.
 LINK_SLOTS = frozenset({"unsubscribe_url", "view_url"})
 
 
-class Bot:
-    """One newsletter's folder, with its database opened when first needed."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] | None = None) -> None:
-        """`clock` is for rehearsals: seconds since 1970 UTC instead of the machine's own."""
-        self.settings = settings
-        self._clock = clock
+class Bot(Parts):
+    """One newsletter: what is done with its issues, over its parts."""
 
     @classmethod
     def open(cls, folder: Path) -> Bot:
         """Read the folder's configuration; raises ConfigurationError."""
         return cls(configuration.load(folder))
-
-    def close(self) -> None:
-        """Let go of the database, when it was opened."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The database, its tables up to date."""
-        from newsletter_bot.storage.engine import open_engine
-
-        return open_engine(self.settings.database.url, self.settings.folder)
-
-    @cached_property
-    def secret(self) -> bytes:
-        """The secret behind links, tokens and suppression hashes."""
-        return signing_secret(self.settings)
-
-    @cached_property
-    def writer(self) -> Writer:
-        """What runs the changes that the web and the API make."""
-        from newsletter_bot.storage.writer import Writer
-
-        return Writer(self.engine)
-
-    @property
-    def outbox(self) -> Outbox:
-        """Where events for [[webhooks]] are put."""
-        from newsletter_bot.storage.outbox import Outbox
-
-        return Outbox(frozenset(kind for one in self.settings.webhooks for kind in one.events))
-
-    @cached_property
-    def subscribers(self) -> SubscriberStore:
-        """The people."""
-        from newsletter_bot.subscribers.store import SubscriberStore
-
-        return SubscriberStore(self.engine, self.secret)
-
-    @property
-    def mailroom(self) -> Mailroom:
-        """The ledger, and the relay it sends through.
-
-        Made anew each time it is asked for: its clock is right when it is made, and steady from
-        there, which would be wrong after weeks, or after a machine was asleep.
-        """
-        from newsletter_bot.delivery.mailroom import Mailroom
-
-        return Mailroom(self.engine, self.settings, self.secret, self._clock)
-
-    @cached_property
-    def crossposts(self) -> Crossposts:
-        """What is posted elsewhere, and its ledger."""
-        from newsletter_bot.crosspost.desk import Crossposts
-
-        return Crossposts(self.engine, self.settings)
 
     def page_url(self, identity: str) -> str:
         """Return the public address of an issue's page."""
@@ -166,13 +95,6 @@ class Bot:
         }
 
     # ── links through the week ───────────────────────────────────────────────────────────────
-
-    @property
-    def inbox(self) -> Inbox:
-        """The file that links are gathered in."""
-        from newsletter_bot.issues.collect.inbox import Inbox
-
-        return Inbox(self.settings.folder / self.settings.collect.inbox)
 
     def collect(self, *, dry_run: bool = False) -> list[Sourced]:
         """Ask the sources of [collect], and add what no issue has had to the inbox."""

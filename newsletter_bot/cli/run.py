@@ -25,7 +25,6 @@ from newsletter_bot.service.service import Role, Service
 def run(session: Session, only: tuple[str, ...]) -> None:
     """Run web, scheduler and sender until told to stop; then end within 10 s."""
     from newsletter_bot.logs import configure
-    from newsletter_bot.subscribers.tokens import TokenSigner
     from newsletter_bot.web.public import make_public
     from newsletter_bot.web.service import PublicServer
 
@@ -42,8 +41,7 @@ def run(session: Session, only: tuple[str, ...]) -> None:
     service = Service(bot, roles)
     server = None
     if Role.WEB in roles:
-        signer = TokenSigner(bot.secret)
-        app = make_public(bot.settings, bot.subscribers, signer, service.readiness)
+        app = make_public(bot, service.readiness, service.ring)
         server = PublicServer(app, bot.settings.web)
         server.start()
         session.console.print(f"Listening on {server.address}")

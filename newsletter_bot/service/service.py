@@ -103,6 +103,10 @@ class Service:
         self._ticker.wait(end - time.monotonic())
         log("service.stopped")
 
+    def ring(self, duty: str) -> None:
+        """Let a duty begin at once, when it is one of this process's."""
+        self._ticker.ring(duty)
+
     def readiness(self) -> list[str]:
         """Return why this process is not ready; empty when it is."""
         reasons = [self.objection] if self.objection else []

@@ -12,7 +12,6 @@ from playwright.sync_api import Browser
 from newsletter_bot.bot import Bot
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber, SubscriptionState
-from newsletter_bot.subscribers.tokens import TokenSigner
 from newsletter_bot.web.public import make_public
 from newsletter_bot.web.service import PublicServer
 
@@ -28,11 +27,10 @@ def bot(newsletter: Path) -> Iterator[Bot]:
 
 @pytest.fixture
 def link(bot: Bot) -> Iterator[str]:
-    signer = TokenSigner(bot.secret)
     table = bot.settings.web.model_copy(update={"port": 0})
-    server = PublicServer(make_public(bot.settings, bot.subscribers, signer), table)
+    server = PublicServer(make_public(bot), table)
     server.start()
-    yield f"{server.address}u/{signer.unsubscribe_token(1, 'weekly')}"
+    yield f"{server.address}u/{bot.signer.unsubscribe_token(1, 'weekly')}"
     server.stop()
 
 

@@ -27,12 +27,10 @@ class Site:
         )
         person = NewSubscriber(parse_address("ada@example.com"), "Ada")
         self.bot.subscribers.add([person], "weekly", {"source": "test"})
-        self.signer = TokenSigner(self.bot.secret)
+        self.signer = self.bot.signer
         self.token = self.signer.unsubscribe_token(1, "weekly")
         self.reasons: list[str] = []
-        app = make_public(
-            self.bot.settings, self.bot.subscribers, self.signer, lambda: self.reasons
-        )
+        app = make_public(self.bot, lambda: self.reasons)
         self.server = PublicServer(app, self.bot.settings.web)
         self.server.start()
         self.web = httpx.Client(base_url=self.server.address, timeout=30)

@@ -1,0 +1,103 @@
+"""The parts of a newsletter, each wired from the settings and opened when it is first needed.
+
+Folders are imported where they are first used: `status` should not wait for lxml and premailer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from newsletter_bot.settings import Settings
+from newsletter_bot.settings.secret import signing_secret
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from newsletter_bot.crosspost.desk import Crossposts
+    from newsletter_bot.delivery.mailroom import Mailroom
+    from newsletter_bot.issues.collect.inbox import Inbox
+    from newsletter_bot.storage.outbox import Outbox
+    from newsletter_bot.storage.writer import Writer
+    from newsletter_bot.subscribers.store import SubscriberStore
+    from newsletter_bot.subscribers.tokens import TokenSigner
+
+
+class Parts:
+    """One newsletter's folder and what works on it."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] | None = None) -> None:
+        """`clock` is for rehearsals: seconds since 1970 UTC instead of the machine's own."""
+        self.settings = settings
+        self._clock = clock
+
+    def close(self) -> None:
+        """Let go of the database, when it was opened."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The database, its tables up to date."""
+        from newsletter_bot.storage.engine import open_engine
+
+        return open_engine(self.settings.database.url, self.settings.folder)
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The secret behind links, tokens and suppression hashes."""
+        return signing_secret(self.settings)
+
+    @cached_property
+    def signer(self) -> TokenSigner:
+        """What makes and reads the tokens of links."""
+        from newsletter_bot.subscribers.tokens import TokenSigner
+
+        return TokenSigner(self.secret)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """What runs the changes that the web and the API make."""
+        from newsletter_bot.storage.writer import Writer
+
+        return Writer(self.engine)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where events for [[webhooks]] are put."""
+        from newsletter_bot.storage.outbox import Outbox
+
+        return Outbox(frozenset(kind for one in self.settings.webhooks for kind in one.events))
+
+    @cached_property
+    def subscribers(self) -> SubscriberStore:
+        """The people."""
+        from newsletter_bot.subscribers.store import SubscriberStore
+
+        return SubscriberStore(self.engine, self.secret)
+
+    @property
+    def mailroom(self) -> Mailroom:
+        """The ledger, and the relay it sends through.
+
+        Made anew each time it is asked for: its clock is right when it is made, and steady from
+        there, which would be wrong after weeks, or after a machine was asleep.
+        """
+        from newsletter_bot.delivery.mailroom import Mailroom
+
+        return Mailroom(self.engine, self.settings, self.secret, self._clock)
+
+    @cached_property
+    def crossposts(self) -> Crossposts:
+        """What is posted elsewhere, and its ledger."""
+        from newsletter_bot.crosspost.desk import Crossposts
+
+        return Crossposts(self.engine, self.settings)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The file that links are gathered in."""
+        from newsletter_bot.issues.collect.inbox import Inbox
+
+        return Inbox(self.settings.folder / self.settings.collect.inbox)
