@@ -67,19 +67,29 @@ hook_events = Table(
     Column("data", JSON, nullable=False),
     Column("subscriber_id", RowId, index=True),  # whom to forget with it
     Column("at", BigInteger, nullable=False, index=True),
+    Column("spread_at", BigInteger, index=True),  # when it was owed to endpoints; empty: not yet
     sqlite_autoincrement=True,
+)
+
+hook_endpoints = Table(
+    "hook_endpoints",  # what must be remembered of an endpoint; without a row there is nothing
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("off_at", BigInteger),  # when it said that it is gone
+    Column("rests_until", BigInteger, nullable=False, server_default="0"),  # as it asked
+    Column("reason", Text, nullable=False, server_default=""),
 )
 
 hook_deliveries = Table(
     "hook_deliveries",  # one event owed to one endpoint
     metadata,
-    Column("event_id", RowId, ForeignKey("hook_events.id"), primary_key=True),
+    Column("event_id", RowId, ForeignKey("hook_events.id", ondelete="CASCADE"), primary_key=True),
     Column("endpoint", Text, primary_key=True),
     Column("state", Text, nullable=False),  # planned | delivered | failed
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("not_before", BigInteger, nullable=False),
-    Column("status", Integer),  # of the last answer
+    Column("not_before", BigInteger, nullable=False),  # under way: when its lease ends
+    Column("status", Integer),  # of the last answer; empty where there was none
     Column("reason", Text, nullable=False, server_default=""),
     Column("changed_at", BigInteger, nullable=False),
-    Index("ix_hook_deliveries_state_not_before", "state", "not_before"),
+    Index("ix_hook_deliveries_owed", "endpoint", "state", "not_before", "event_id"),
 )

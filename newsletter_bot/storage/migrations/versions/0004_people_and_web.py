@@ -17,6 +17,8 @@ def upgrade() -> None:
     op.add_column("subscribers", _text("frequency", "every"))
     op.add_column("subscribers", _time("paused_until", optional=True))
     op.add_column("subscribers", _time("erased_at", optional=True))
+    op.add_column("issues", _time("told_at", optional=True))
+    op.execute("UPDATE issues SET told_at = finished_at")
     _subscription_changes()
     _signups()
     _letters()
@@ -197,12 +199,26 @@ def _hooks() -> None:
         _json("data"),
         _id("subscriber_id", optional=True),
         _time("at"),
+        _time("spread_at", optional=True),
         _key("hook_events"),
         sa.UniqueConstraint("uid", name="uq_hook_events_uid"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_hook_events_subscriber_id", "hook_events", ["subscriber_id"])
     op.create_index("ix_hook_events_at", "hook_events", ["at"])
+    op.create_index("ix_hook_events_spread_at", "hook_events", ["spread_at"])
+    op.create_table(
+        "hook_endpoints",
+        _text("name"),
+        _time("off_at", optional=True),
+        sa.Column("rests_until", sa.BigInteger(), nullable=False, server_default="0"),
+        _text("reason", ""),
+        sa.PrimaryKeyConstraint("name", name="pk_hook_endpoints"),
+    )
+    _hook_deliveries()
+
+
+def _hook_deliveries() -> None:
     op.create_table(
         "hook_deliveries",
         _id("event_id"),
@@ -215,9 +231,14 @@ def _hooks() -> None:
         _time("changed_at"),
         sa.PrimaryKeyConstraint("event_id", "endpoint", name="pk_hook_deliveries"),
         sa.ForeignKeyConstraint(
-            ["event_id"], ["hook_events.id"], name="fk_hook_deliveries_event_id"
+            ["event_id"],
+            ["hook_events.id"],
+            name="fk_hook_deliveries_event_id",
+            ondelete="CASCADE",
         ),
     )
     op.create_index(
-        "ix_hook_deliveries_state_not_before", "hook_deliveries", ["state", "not_before"]
+        "ix_hook_deliveries_owed",
+        "hook_deliveries",
+        ["endpoint", "state", "not_before", "event_id"],
     )
