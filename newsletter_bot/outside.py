@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -37,6 +40,27 @@ class PrivateAddressError(httpcore.ConnectError):
     """The name leads into a private network; nothing was connected to."""
 
 
+class Deadline:
+    """When all that is under way must be over, however slowly it goes on.
+
+    A client's own timeouts begin anew with each byte that arrives.
+    """
+
+    def __init__(self) -> None:
+        self._end = float("inf")
+
+    def begin(self, seconds: float) -> None:
+        """Let what follows take so long in all."""
+        self._end = time.monotonic() + seconds
+
+    def within(self, timeout: float | None) -> float:
+        """Return the timeout of a step; raises httpcore.ReadTimeout when it is too late."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("it took too long")
+        return left if timeout is None else min(timeout, left)
+
+
 def fetch(
     url: str,
     *,
@@ -55,7 +79,7 @@ def fetch(
     make = guarded_client if not allow_private else _open_client
     with make(min(seconds, 10.0)) as client:
         for _ in range(_REDIRECTS + 1):
-            _check(url)
+            check_url(url)
             try:
                 found, onward = _get(client, url, asked, most, end)
             except (httpx.HTTPError, httpcore.ConnectError, httpx.InvalidURL) as error:
@@ -66,7 +90,8 @@ def fetch(
     raise OutsideError(f"more than {_REDIRECTS} redirects")
 
 
-def _check(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise OutsideError for what is no plain web address."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - it is read to be checked
@@ -109,13 +134,36 @@ def guarded_client(timeout: float, resolve: Resolve | None = None) -> httpx.Clie
     A name is resolved once and the connection goes to the very address that was checked, so that a
     second, different answer of DNS cannot lead elsewhere. Proxies of the environment are not used.
     """
+    return _client(timeout, _PublicNetwork(resolve or _resolved))
+
+
+def timed_client(deadline: Deadline, timeout: float, *, allow_private: bool) -> httpx.Client:
+    """Return a client whose every step ends at the deadline; for one thread at a time.
+
+    It is guarded, unless private addresses are allowed. Looking a name up is the system's, and
+    takes as long as that lets it.
+    """
+    network = httpcore.SyncBackend() if allow_private else _PublicNetwork(_resolved)
+    return _client(timeout, _TimedNetwork(network, deadline))
+
+
+def _client(timeout: float, network: httpcore.NetworkBackend) -> httpx.Client:
     transport = httpx.HTTPTransport(retries=0)
     # httpx has no public way to give its pool another network (0.28, 2026-11).
     transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
-        ssl_context=httpx.create_ssl_context(),
-        network_backend=_PublicNetwork(resolve or _resolved),
+        ssl_context=httpx.create_ssl_context(), network_backend=network
     )
     return httpx.Client(transport=transport, timeout=timeout, headers=_AGENT)
+
+
+def retry_after(written: str, now: float) -> float | None:
+    """Return the seconds that a Retry-After says (RFC 9110 section 10.2.3), None when none."""
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", written.strip()):
+        return float(written)
+    try:
+        return max(0.0, parsedate_to_datetime(written).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_public(address: str) -> bool:
@@ -167,3 +215,49 @@ class _PublicNetwork(httpcore.NetworkBackend):
         if not addresses:
             raise httpcore.ConnectError(f"the name {host} has no address")
         return self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+
+class _TimedNetwork(httpcore.NetworkBackend):
+    def __init__(self, inner: httpcore.NetworkBackend, deadline: Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.within(timeout)
+        made = self._inner.connect_tcp(host, port, left, local_address, socket_options)
+        return _TimedStream(made, self._deadline)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._deadline.within(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._deadline.within(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.within(timeout)
+        made = self._inner.start_tls(ssl_context, server_hostname, left)
+        return _TimedStream(made, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

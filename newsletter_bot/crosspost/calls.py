@@ -7,11 +7,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+
+from newsletter_bot.outside import retry_after
 
 _MOST_BYTES = 1_000_000
 _MOST_WORDS = 300  # characters of an answer that are worth keeping
@@ -147,14 +148,8 @@ class Service:
 
     def wait(self, answer: Answer) -> float | None:
         """Return the seconds of Retry-After (RFC 9110 section 10.2.3), when it says any."""
-        written = answer.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"\d{1,9}(\.\d+)?", written):
-            return min(float(written), _LONGEST_WAIT)
-        try:
-            date = parsedate_to_datetime(written).timestamp()
-        except (ValueError, OverflowError):
-            return None
-        return min(max(0.0, date - self.clock()), _LONGEST_WAIT)
+        found = retry_after(answer.headers.get("retry-after", ""), self.clock())
+        return None if found is None else min(found, _LONGEST_WAIT)
 
     def need(self, answer: Answer, *path: str) -> str:
         """Return the new post's id; an answer without one leaves open what happened."""
