@@ -5,6 +5,7 @@ Folders are imported where they are first used: `status` should not wait for lxm
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
     from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.mailroom import Mailroom
+    from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.storage.outbox import Outbox
     from newsletter_bot.storage.writer import Writer
+    from newsletter_bot.subscribers.people import People
     from newsletter_bot.subscribers.store import SubscriberStore
     from newsletter_bot.subscribers.tokens import TokenSigner
 
@@ -68,14 +71,30 @@ class Parts:
         """Where events for [[webhooks]] are put."""
         from newsletter_bot.storage.outbox import Outbox
 
-        return Outbox(frozenset(kind for one in self.settings.webhooks for kind in one.events))
+        return Outbox.of(self.settings)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The endpoints that are told what happens."""
+        from newsletter_bot.hooks.desk import Webhooks
+
+        return Webhooks(self.engine, self.writer, self.settings, self.secret, self._clock)
 
     @cached_property
     def subscribers(self) -> SubscriberStore:
         """The people."""
         from newsletter_bot.subscribers.store import SubscriberStore
 
-        return SubscriberStore(self.engine, self.secret)
+        return SubscriberStore(self.engine, self.secret, outbox=self.outbox)
+
+    @cached_property
+    def people(self) -> People:
+        """What may be done with the people: sign-ups, choices, leaving, erasure."""
+        from newsletter_bot.subscribers.people import Backing, People
+
+        clock = self._clock or time.time
+        backing = Backing(self.engine, self.writer, self.outbox, self.secret, clock)
+        return People(self.settings, backing)
 
     @property
     def mailroom(self) -> Mailroom:

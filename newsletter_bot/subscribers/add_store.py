@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from newsletter_bot.storage.tables import subscribers, subscriptions, suppressions
+from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.address import Address
+from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber, SubscriptionState
+from newsletter_bot.subscribers.transitions_store import Moment, Transitions
+
+__all__ = ["Adding", "upserting"]
 
 _DONE = (AddOutcome.ADDED, AddOutcome.UPDATED)
 
@@ -19,11 +23,17 @@ class Adding:
     """One batch of people, compared with what the database knows, then written in bulk."""
 
     def __init__(
-        self, connection: Connection, hashed: Callable[[Address], bytes], now: int, list_id: str
+        self,
+        connection: Connection,
+        hashed: Callable[[Address], bytes],
+        transitions: Transitions,
+        moment: Moment,
+        list_id: str,
     ) -> None:
         self._connection = connection
         self._hashed = hashed
-        self._now = now
+        self._transitions = transitions
+        self._moment = moment
         self._list = list_id
 
     def add(self, people: Sequence[NewSubscriber], consent: Mapping[str, str]) -> list[AddOutcome]:
@@ -34,7 +44,7 @@ class Adding:
         for one in people:
             key = one.address.key
             merged[key] = _merged(merged[key], one) if key in merged else one
-        outcomes = self._write(merged, {**consent, "at": str(self._now)})
+        outcomes = self._write(merged, {**consent, "at": str(self._moment.at)})
         told: list[AddOutcome] = []
         for one in people:
             told.append(outcomes[one.address.key])
@@ -62,7 +72,7 @@ class Adding:
                 outcomes[key] = AddOutcome.ADDED
         self._update(changed)
         joining += self._insert(fresh, hashes)
-        self._subscribe(joining, consent)
+        self._transitions.enroll(self._connection, joining, self._list, consent, self._moment)
         return outcomes
 
     def _again(
@@ -74,6 +84,8 @@ class Adding:
     ) -> AddOutcome:
         if row["state"] == SubscriptionState.UNSUBSCRIBED.value:
             return AddOutcome.UNSUBSCRIBED
+        if row["state"] == SubscriptionState.PENDING.value and self._moment.by is By.IMPORT:
+            return AddOutcome.PENDING
         before = {"name": row["name"], "language": row["language"], "fields": row["fields"]}
         after = {
             "name": one.name or row["name"],
@@ -123,7 +135,7 @@ class Adding:
                 "name": one.name,
                 "language": one.language,
                 "fields": dict(one.fields),
-                "added_at": self._now,
+                "added_at": self._moment.at,
             }
             for key, one in fresh.items()
         ]
@@ -131,35 +143,9 @@ class Adding:
         query = select(subscribers.c.id).where(subscribers.c.address_key.in_(list(fresh)))
         return list(self._connection.execute(query.order_by(subscribers.c.id)).scalars())
 
-    def _subscribe(self, ids: Sequence[int], consent: Mapping[str, str]) -> None:
-        if not ids:
-            return
-        values = {
-            "list": literal(self._list),
-            "subscriber_id": subscribers.c.id,
-            "state": literal(SubscriptionState.ACTIVE.value),
-            "consent": literal(consent, subscriptions.c.consent.type),
-            "changed_at": literal(self._now, subscriptions.c.changed_at.type),
-        }
-        chosen = select(*values.values()).where(subscribers.c.id.in_(ids))
-        insert = upserting(self._connection, subscriptions).from_select(list(values), chosen)
-        new = {name: insert.excluded[name] for name in ("state", "consent", "changed_at")}
-        self._connection.execute(
-            insert.on_conflict_do_update(index_elements=["list", "subscriber_id"], set_=new)
-        )
-
 
 def _merged(first: NewSubscriber, second: NewSubscriber) -> NewSubscriber:
     fields = {**first.fields, **{name: value for name, value in second.fields.items() if value}}
     return NewSubscriber(
         first.address, second.name or first.name, second.language or first.language, fields
-    )
-
-
-def upserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Begin an INSERT … ON CONFLICT in the words of the connection's database."""
-    return (
-        postgresql.insert(table)
-        if connection.dialect.name == "postgresql"
-        else sqlite.insert(table)
     )

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, func, select
 
 from newsletter_bot.storage.engine import reading
+from newsletter_bot.storage.outbox import Outbox
 from newsletter_bot.storage.tables import subscribers, subscriptions, suppressions
-from newsletter_bot.subscribers.add_store import Adding, upserting
+from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.subscribers.add_store import Adding
 from newsletter_bot.subscribers.address import Address, parse_address, suppression_key
+from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.model import (
     AddOutcome,
     NewSubscriber,
@@ -22,6 +25,7 @@ from newsletter_bot.subscribers.model import (
     Subscription,
     SubscriptionState,
 )
+from newsletter_bot.subscribers.transitions_store import Moment, Transitions, lock_people
 
 _PAGE = 2000
 
@@ -30,14 +34,23 @@ class SubscriberStore:
     """Reads and writes people; every method is one transaction."""
 
     def __init__(
-        self, engine: Engine, secret: bytes, clock: Callable[[], float] = time.time
+        self,
+        engine: Engine,
+        secret: bytes,
+        clock: Callable[[], float] = time.time,
+        outbox: Outbox | None = None,
     ) -> None:
         self._engine = engine
         self._secret = secret
         self._clock = clock
+        self._transitions = Transitions(outbox or Outbox(frozenset()))
 
     def add(
-        self, people: Sequence[NewSubscriber], list_id: str, consent: Mapping[str, str]
+        self,
+        people: Sequence[NewSubscriber],
+        list_id: str,
+        consent: Mapping[str, str],
+        by: By = By.IMPORT,
     ) -> list[AddOutcome]:
         """Add or update people and subscribe them; returns what became of each, in order.
 
@@ -45,7 +58,20 @@ class SubscriberStore:
         fields stay as they were too.
         """
         with self._engine.begin() as connection:
-            return Adding(connection, self.hashed, self.now(), list_id).add(people, consent)
+            return self.add_in(connection, people, list_id, consent, by)
+
+    def add_in(
+        self,
+        connection: Connection,
+        people: Sequence[NewSubscriber],
+        list_id: str,
+        consent: Mapping[str, str],
+        by: By,
+    ) -> list[AddOutcome]:
+        """Do what `add` does, in somebody's transaction."""
+        moment = Moment(self.now(), by)
+        adding = Adding(connection, self.hashed, self._transitions, moment, list_id)
+        return adding.add(people, consent)
 
     def find(self, address: str) -> Person | None:
         """Return what is known about an address; raises AddressError."""
@@ -66,40 +92,30 @@ class SubscriberStore:
         with reading(self._engine) as connection:
             return _suppression(connection, self.hashed(parse_address(address)))
 
-    def unsubscribe(self, who: str | int, lists: Sequence[str] = ()) -> int:
+    def unsubscribe(self, who: str | int, lists: Sequence[str] = (), by: By = By.OPERATOR) -> int:
         """End somebody's subscriptions, to some lists or to all; returns how many ended.
 
         `who` is an address (raises AddressError) or a subscriber's id, as tokens carry it.
         """
-        person = select(subscribers.c.id).where(
-            subscribers.c.id == who
-            if isinstance(who, int)
-            else subscribers.c.address_key == parse_address(who).key
-        )
-        where = [
-            subscriptions.c.subscriber_id.in_(person),
-            subscriptions.c.state != SubscriptionState.UNSUBSCRIBED.value,
-        ]
-        if lists:
-            where.append(subscriptions.c.list.in_(lists))
-        values = {"state": SubscriptionState.UNSUBSCRIBED.value, "changed_at": self.now()}
         with self._engine.begin() as connection:
-            return connection.execute(update(subscriptions).where(*where).values(values)).rowcount
+            return self.unsubscribe_in(connection, who, lists, by)
+
+    def unsubscribe_in(
+        self, connection: Connection, who: str | int, lists: Sequence[str], by: By
+    ) -> int:
+        """Do what `unsubscribe` does, in somebody's transaction."""
+        person = id_of(connection, who)
+        if person is None:
+            return 0
+        lock_people(connection, person)
+        moment = Moment(self.now(), by)
+        return len(self._transitions.leave(connection, person, lists, moment))
 
     def suppress(self, address: str, reason: str) -> None:
         """Never mail an address again, known or not; a later reason replaces the earlier."""
-        values = {
-            "suppression_key": self.hashed(parse_address(address)),
-            "reason": reason,
-            "added_at": self.now(),
-        }
+        hashed = self.hashed(parse_address(address))
         with self._engine.begin() as connection:
-            insert = upserting(connection, suppressions).values(values)
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=["suppression_key"], set_={"reason": reason}
-                )
-            )
+            keep_suppression(connection, hashed, reason, self.now())
 
     def export(
         self, list_id: str, state: SubscriptionState | None = None
@@ -129,10 +145,13 @@ class SubscriberStore:
             lists: dict[str, dict[str, int]] = {}
             for name, state, count in connection.execute(by_state):
                 lists.setdefault(name, {})[state] = count
-            people = connection.execute(select(func.count()).select_from(subscribers)).scalar_one()
+            known = subscribers.c.erased_at.is_(None)
+            count = select(func.count()).select_from(subscribers).where(known)
+            people = connection.execute(count).scalar_one()
             shut = connection.execute(select(func.count()).select_from(suppressions)).scalar_one()
-            keys = connection.execute(select(subscribers.c.address_key)).yield_per(_PAGE).scalars()
-            at = Counter(key.rpartition("@")[2] for key in keys)
+            keys = select(subscribers.c.address_key).where(known)
+            found = connection.execute(keys).yield_per(_PAGE).scalars()
+            at = Counter(key.rpartition("@")[2] for key in found)
         return Stats(people, shut, lists, at.most_common(domains))
 
     def ping(self) -> None:
@@ -147,6 +166,24 @@ class SubscriberStore:
     def hashed(self, address: Address) -> bytes:
         """Return the keyed hash of an address."""
         return suppression_key(self._secret, address.key)
+
+
+def id_of(connection: Connection, who: str | int) -> int | None:
+    """Return the id of a person given by address (raises AddressError) or by id."""
+    if isinstance(who, int):
+        return who
+    query = select(subscribers.c.id).where(subscribers.c.address_key == parse_address(who).key)
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def keep_suppression(connection: Connection, hashed: bytes, reason: str, now: int) -> None:
+    """Write that an address must not be mailed, and why."""
+    values = {"suppression_key": hashed, "reason": reason, "added_at": now}
+    insert = upserting(connection, suppressions).values(values)
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=["suppression_key"], set_={"reason": reason})
+    )
 
 
 def _export_query(list_id: str, state: SubscriptionState | None) -> Select[Any]:

@@ -49,6 +49,7 @@ class TokenSigner:
     def __init__(self, secret: bytes) -> None:
         self._unsubscribe = _Purpose(secret, b"unsubscribe")
         self._bounce = _Purpose(secret, b"bounce")
+        self._letter = _Purpose(secret, b"letter")
         self._links = {one: _Purpose(secret, one.value, _LINK_MAC) for one in Link}
 
     def link_token(self, link: Link, number: int) -> str:
@@ -78,6 +79,15 @@ class TokenSigner:
     def read_bounce_token(self, token: str) -> int | None:
         """Return the delivery a token names, or None when we did not make it for this."""
         payload = self._bounce.read(token, _NUMBER)
+        return None if payload is None else int.from_bytes(payload, "big")
+
+    def letter_token(self, letter_id: int) -> str:
+        """Return the token of a letter's return path."""
+        return self._letter.sign(_number(letter_id))
+
+    def read_letter_token(self, token: str) -> int | None:
+        """Return the letter a token names, or None when we did not make it for this."""
+        payload = self._letter.read(token, _NUMBER)
         return None if payload is None else int.from_bytes(payload, "big")
 
 

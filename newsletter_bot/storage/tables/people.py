@@ -93,10 +93,12 @@ letters = Table(
     Column("id", RowId, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("address", Text, nullable=False),
+    Column("address_key", Text, nullable=False, server_default="", index=True),
     Column("language", Text, nullable=False),
     Column("about", JSON, nullable=False),  # ids that its links are made from, never a token
     Column("state", Text, nullable=False),  # the words of a delivery
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempted_at", BigInteger),  # of the first attempt: its Date, same on retry
     Column("not_before", BigInteger),
     Column("reason", Text, nullable=False, server_default=""),
     Column("subscriber_id", RowId, index=True),  # whom to forget with it; empty before they exist
@@ -112,6 +114,7 @@ address_changes = Table(
     Column("id", RowId, primary_key=True),
     Column("subscriber_id", RowId, ForeignKey("subscribers.id"), nullable=False, index=True),
     Column("address", Text, nullable=False),  # the new one
+    Column("address_key", Text, nullable=False, index=True),
     Column("asked_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("old_agreed_at", BigInteger),

@@ -21,9 +21,8 @@ limits = Table(
     metadata,
     Column("name", Text, primary_key=True),  # which limit
     Column("key", Text, primary_key=True),  # of whom: a prefix, a domain, a keyed hash
-    Column("window", BigInteger, primary_key=True),  # when it began
-    Column("count", Integer, nullable=False),
-    Column("ends_at", BigInteger, nullable=False, index=True),  # when it may be purged
+    Column("count", Integer, nullable=False),  # since the window began, with the first
+    Column("ends_at", BigInteger, nullable=False, index=True),  # when it counts from 0 again
 )
 
 challenges = Table(

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("subscribers", _text("frequency", "every"))
     op.add_column("subscribers", _time("paused_until", optional=True))
     op.add_column("subscribers", _time("erased_at", optional=True))
+    op.add_column("issues", sa.Column("selection", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("issues", _time("told_at", optional=True))
     op.execute("UPDATE issues SET told_at = finished_at")
     _subscription_changes()
@@ -106,10 +107,12 @@ def _letters() -> None:
         _id(),
         _text("kind"),
         _text("address"),
+        _text("address_key", ""),
         _text("language"),
         _json("about"),
         _text("state"),
         _number("attempts"),
+        _time("attempted_at", optional=True),
         _time("not_before", optional=True),
         _text("reason", ""),
         _id("subscriber_id", optional=True),
@@ -120,6 +123,7 @@ def _letters() -> None:
     )
     op.create_index("ix_letters_state_id", "letters", ["state", "id"])
     op.create_index("ix_letters_subscriber_id", "letters", ["subscriber_id"])
+    op.create_index("ix_letters_address_key", "letters", ["address_key"])
 
 
 def _address_changes() -> None:
@@ -128,6 +132,7 @@ def _address_changes() -> None:
         _id(),
         _id("subscriber_id"),
         _text("address"),
+        _text("address_key"),
         _time("asked_at"),
         _time("expires_at"),
         _time("old_agreed_at", optional=True),
@@ -138,6 +143,7 @@ def _address_changes() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_address_changes_subscriber_id", "address_changes", ["subscriber_id"])
+    op.create_index("ix_address_changes_address_key", "address_changes", ["address_key"])
 
 
 def _limits() -> None:
@@ -145,10 +151,9 @@ def _limits() -> None:
         "limits",
         _text("name"),
         _text("key"),
-        _time("window"),
         sa.Column("count", sa.Integer(), nullable=False),
         _time("ends_at"),
-        sa.PrimaryKeyConstraint("name", "key", "window", name="pk_limits"),
+        sa.PrimaryKeyConstraint("name", "key", name="pk_limits"),
     )
     op.create_index("ix_limits_ends_at", "limits", ["ends_at"])
     op.create_table(

@@ -1,0 +1,91 @@
+"""The SQL of one person: found by address or id, made when new, locked while they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from newsletter_bot.storage.tables import subscribers, subscriptions, suppressions
+from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.subscribers.address import Address, parse_address, suppression_key
+from newsletter_bot.subscribers.model import SubscriptionState
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as the database has them; somebody erased is not found."""
+
+    id: int
+    address: Address
+    name: str
+    language: str
+    suppression_key: bytes
+
+
+class Persons:
+    """Finds people, and makes those who are new."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def hashed(self, address: Address) -> bytes:
+        """Return the keyed hash under which an address is suppressed."""
+        return suppression_key(self._secret, address.key)
+
+    def is_suppressed(self, connection: Connection, address: Address) -> bool:
+        """Tell whether an address must not be mailed."""
+        query = select(suppressions.c.added_at).where(
+            suppressions.c.suppression_key == self.hashed(address)
+        )
+        return connection.execute(query).scalar() is not None
+
+    def find(self, connection: Connection, who: str | int) -> PersonRow | None:
+        """Return the person with that address (raises AddressError) or id, locked.
+
+        Nobody else changes them until the transaction ends. SQLite has one writer at a time;
+        PostgreSQL's lock leaves foreign keys alone: a plan that is written meanwhile does not wait.
+        """
+        if isinstance(who, int):
+            return _found(connection, subscribers.c.id == who)
+        return _found(connection, subscribers.c.address_key == parse_address(who).key)
+
+    def find_or_make(
+        self, connection: Connection, address: Address, language: str, now: int
+    ) -> PersonRow:
+        """Return the person with that address, locked; a new one has no name yet."""
+        where = subscribers.c.address_key == address.key
+        found = _found(connection, where)
+        if found is None:
+            row = {
+                "address": address.text,
+                "address_key": address.key,
+                "suppression_key": self.hashed(address),
+                "name": "",
+                "language": language,
+                "fields": {},
+                "added_at": now,
+            }
+            made = upserting(connection, subscribers).values(row).on_conflict_do_nothing()
+            connection.execute(made)
+            found = _found(connection, where)
+        assert found is not None, "it was inserted above, or by another process"
+        return found
+
+
+def _found(connection: Connection, where: ColumnElement[bool]) -> PersonRow | None:
+    query = select(subscribers).where(where, subscribers.c.erased_at.is_(None))
+    row = connection.execute(query.with_for_update(key_share=True)).mappings().one_or_none()
+    if row is None:
+        return None
+    address = Address(row["address"], row["address_key"])
+    return PersonRow(row["id"], address, row["name"], row["language"], row["suppression_key"])
+
+
+def states_of(connection: Connection, person: int) -> Mapping[str, SubscriptionState]:
+    """Return a person's lists and the state of each."""
+    query = select(subscriptions.c.list, subscriptions.c.state).where(
+        subscriptions.c.subscriber_id == person
+    )
+    return {name: SubscriptionState(state) for name, state in connection.execute(query)}

@@ -1,0 +1,231 @@
+"""The SQL of every step of a subscription: its row, its history, and what webhooks are told.
+
+No other file writes a subscription's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, literal, select, update
+
+from newsletter_bot.settings.people import HookType
+from newsletter_bot.storage.outbox import Outbox
+from newsletter_bot.storage.tables import subscribers, subscription_changes, subscriptions
+from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.subscribers.consent import By
+from newsletter_bot.subscribers.model import SubscriptionState
+
+_HOOKS = {
+    SubscriptionState.PENDING: HookType.SUBSCRIBED,
+    SubscriptionState.ACTIVE: HookType.CONFIRMED,
+    SubscriptionState.UNSUBSCRIBED: HookType.UNSUBSCRIBED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a change is made, and by whom or what."""
+
+    at: int  # seconds since 1970 UTC
+    by: By
+
+
+class Transitions:
+    """Makes changes of state; what is so already is left, and no step is written twice."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def ask(
+        self,
+        connection: Connection,
+        person: int,
+        lists: Iterable[str],
+        consent: Mapping[str, str],
+        moment: Moment,
+    ) -> list[str]:
+        """Begin subscriptions as pending, where there are none; returns which.
+
+        Nobody has proved anything yet: somebody who left stays so until they confirm.
+        """
+        rows = _rows(person, lists, SubscriptionState.PENDING, consent, moment)
+        if not rows:
+            return []
+        begun = upserting(connection, subscriptions).values(rows).on_conflict_do_nothing()
+        found = connection.execute(begun.returning(subscriptions.c.list)).scalars().all()
+        return self._note(connection, person, found, SubscriptionState.PENDING, moment)
+
+    def join(
+        self,
+        connection: Connection,
+        person: int,
+        lists: Iterable[str],
+        consent: Mapping[str, str],
+        moment: Moment,
+    ) -> list[str]:
+        """Make subscriptions active, with the evidence; returns those that were not."""
+        rows = _rows(person, lists, SubscriptionState.ACTIVE, consent, moment)
+        if not rows:
+            return []
+        begun = upserting(connection, subscriptions).values(rows)
+        joined = begun.on_conflict_do_update(
+            index_elements=["list", "subscriber_id"],
+            set_={name: begun.excluded[name] for name in ("state", "consent", "changed_at")},
+            where=subscriptions.c.state != SubscriptionState.ACTIVE.value,
+        )
+        found = connection.execute(joined.returning(subscriptions.c.list)).scalars().all()
+        return self._note(connection, person, found, SubscriptionState.ACTIVE, moment)
+
+    def leave(
+        self,
+        connection: Connection,
+        person: int,
+        lists: Sequence[str],
+        moment: Moment,
+        states: Sequence[SubscriptionState] = (
+            SubscriptionState.PENDING,
+            SubscriptionState.ACTIVE,
+        ),
+    ) -> list[str]:
+        """End subscriptions to some lists, or to all when none is named; returns which ended."""
+        where = [
+            subscriptions.c.subscriber_id == person,
+            subscriptions.c.state.in_([one.value for one in states]),
+        ]
+        if lists:
+            where.append(subscriptions.c.list.in_(lists))
+        ended = update(subscriptions).where(*where)
+        ended = ended.values(state=SubscriptionState.UNSUBSCRIBED.value, changed_at=moment.at)
+        found = connection.execute(ended.returning(subscriptions.c.list)).scalars().all()
+        return self._note(connection, person, found, SubscriptionState.UNSUBSCRIBED, moment)
+
+    def enroll(
+        self,
+        connection: Connection,
+        people: Sequence[int],
+        name: str,
+        consent: Mapping[str, str],
+        moment: Moment,
+    ) -> None:
+        """Make many people active on one list, none of whom is; an import tells no webhook."""
+        if not people:
+            return
+        _enroll(connection, people, name, consent, moment)
+        if moment.by is not By.IMPORT:
+            for one in people:
+                self._tell(connection, one, [name], SubscriptionState.ACTIVE, moment)
+
+    def _note(
+        self,
+        connection: Connection,
+        person: int,
+        lists: Sequence[str],
+        state: SubscriptionState,
+        moment: Moment,
+    ) -> list[str]:
+        changes = [_change(person, name, state, moment) for name in sorted(lists)]
+        if changes:
+            connection.execute(insert(subscription_changes), changes)
+            self._tell(connection, person, sorted(lists), state, moment)
+        return sorted(lists)
+
+    def _tell(
+        self,
+        connection: Connection,
+        person: int,
+        lists: Sequence[str],
+        state: SubscriptionState,
+        moment: Moment,
+    ) -> None:
+        kind = _HOOKS[state]
+        if kind.value not in self._outbox.wanted:
+            return
+        query = select(subscribers.c.address).where(subscribers.c.id == person)
+        address = connection.execute(query).scalar()
+        for name in lists:
+            data = {
+                "subscriber_id": person,
+                "address": address,
+                "list": name,
+                "state": state.value,
+                "by": moment.by.value,
+            }
+            self._outbox.tell(connection, kind, data, moment.at, person)
+
+
+def lock_people(connection: Connection, *people: int) -> None:
+    """Let nobody else change these people until the transaction ends; in the order of their ids.
+
+    SQLite has one writer at a time and needs no lock. PostgreSQL's kind leaves foreign keys alone:
+    a plan that is written meanwhile does not wait.
+    """
+    if people and connection.dialect.name == "postgresql":
+        query = select(subscribers.c.id).where(subscribers.c.id.in_(people))
+        locked = query.order_by(subscribers.c.id).with_for_update(key_share=True)
+        connection.execute(locked).all()
+
+
+def _rows(
+    person: int,
+    lists: Iterable[str],
+    state: SubscriptionState,
+    consent: Mapping[str, str],
+    moment: Moment,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "list": name,
+            "subscriber_id": person,
+            "state": state.value,
+            "consent": dict(consent),
+            "changed_at": moment.at,
+        }
+        for name in sorted(lists)
+    ]
+
+
+def _change(
+    person: int, name: str, state: SubscriptionState, moment: Moment
+) -> dict[str, str | int]:
+    return {
+        "subscriber_id": person,
+        "list": name,
+        "state": state.value,
+        "by": moment.by.value,
+        "at": moment.at,
+    }
+
+
+def _enroll(
+    connection: Connection,
+    people: Sequence[int],
+    name: str,
+    consent: Mapping[str, str],
+    moment: Moment,
+) -> None:
+    active = SubscriptionState.ACTIVE
+    values = {
+        "list": literal(name),
+        "subscriber_id": subscribers.c.id,
+        "state": literal(active.value),
+        "consent": literal(dict(consent), subscriptions.c.consent.type),
+        "changed_at": literal(moment.at, subscriptions.c.changed_at.type),
+    }
+    chosen = select(*values.values()).where(subscribers.c.id.in_(people))
+    begun = upserting(connection, subscriptions).from_select(list(values), chosen)
+    new = {column: begun.excluded[column] for column in ("state", "consent", "changed_at")}
+    connection.execute(
+        begun.on_conflict_do_update(index_elements=["list", "subscriber_id"], set_=new)
+    )
+    step = {
+        "subscriber_id": subscribers.c.id,
+        "list": literal(name),
+        "state": literal(active.value),
+        "by": literal(moment.by.value),
+        "at": literal(moment.at, subscription_changes.c.at.type),
+    }
+    steps = select(*step.values()).where(subscribers.c.id.in_(people))
+    connection.execute(insert(subscription_changes).from_select(list(step), steps))
