@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from newsletter_bot.rendering.model import Rendering
 
 # Slots that the bot fills for every message, beside the reader's own fields.
-LINK_SLOTS = frozenset({"unsubscribe_url", "view_url"})
+LINK_SLOTS = frozenset({"unsubscribe_url", "preferences_url", "view_url"})
 
 
 class Bot(Parts):
@@ -92,6 +92,7 @@ class Bot(Parts):
             "first_name": "Ada",
             "language": self.settings.newsletter.language,
             "unsubscribe_url": f"{url}/u/sample",
+            "preferences_url": f"{url}/p/sample",
         }
 
     # ── links through the week ───────────────────────────────────────────────────────────────

@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from email.utils import formatdate, parseaddr
+from email.utils import formatdate
 from functools import lru_cache
 
 from newsletter_bot.delivery import headers
-from newsletter_bot.delivery.dkim import Signer, aligned, canonical, relaxed
+from newsletter_bot.delivery.dkim import canonical, relaxed
 from newsletter_bot.delivery.encoding import encoded
 from newsletter_bot.delivery.model import Message, Recipient
-from newsletter_bot.errors import ConfigurationError, DataError
+from newsletter_bot.delivery.senders import domain_of, in_whose_name, senders_of, signer_of
 from newsletter_bot.rendering.addresses import page_url
-from newsletter_bot.rendering.model import Pieces, Rendering, Static, filled
+from newsletter_bot.rendering.model import Hole, Only, Pieces, Rendering, Static, filled
 from newsletter_bot.settings import Settings
-from newsletter_bot.subscribers.tokens import TokenSigner, mac
+from newsletter_bot.subscribers.tokens import Link, TokenSigner, mac
 
 _ID = 12  # bytes that tell one message of an issue from the others
 
@@ -49,18 +48,20 @@ class Composer:
         self._id_mac = mac(secret, b"message-id", _ID)
         self._id_mac.update(rendering.issue.encode() + b":")
         self._lists = {one.id: one for one in settings.lists}
-        self._senders = _senders(settings)
-        self._signer = _signer(settings, self._senders.values())
+        self._senders = senders_of(settings)
+        self._signer = signer_of(settings, self._senders.values())
         self._boundary = f"=_{rendering.hash[:32]}"
         self._text, self._html = encoded(rendering.text), encoded(rendering.html)
         self._frame = self._part_headers()
         self._mime = self._mime_headers()
         self._subject = _Subject(rendering.subjects[0])
+        parts = (*rendering.subjects, rendering.html, rendering.text)
+        self._prefers = any(_has_slot(one, "preferences_url") for one in parts)
         self._fixed = lru_cache(maxsize=64)(self._list_headers)
 
     def domain_of(self, list_id: str) -> str:
         """Return the domain in whose name a list's messages are sent."""
-        return _domain((self._senders.get(list_id) or self._senders[""])[1])
+        return domain_of((self._senders.get(list_id) or self._senders[""])[1])
 
     def compose(self, recipient: Recipient, date: int) -> Message:
         """Write one recipient's message, dated `date` (seconds since 1970 UTC).
@@ -72,6 +73,8 @@ class Composer:
         link = f"{self._settings.newsletter.url}/u/{unsubscribe}"
         mailto = f"mailto:unsub+{unsubscribe}@{fixed.domain}?subject=unsubscribe"
         values = {**recipient.values, "unsubscribe_url": link}
+        if self._prefers:  # a token more costs time: not for nothing
+            values["preferences_url"] = self._preferences(recipient.subscriber_id)
         address = headers.wire_address(recipient.address)
         token = self._tokens.bounce_token(recipient.delivery_id)
         dated = _dated(date)
@@ -97,6 +100,10 @@ class Composer:
             dotless=True,  # headers fold with a blank, and `encoding` begins no line with a dot
         )
 
+    def _preferences(self, subscriber_id: int) -> str:
+        token = self._tokens.link_token(Link.PREFERENCES, subscriber_id)
+        return f"{self._settings.newsletter.url}/p/{token}"
+
     def _body(self, values: dict[str, str]) -> bytes:
         first, second, last = self._frame
         return b"".join((first, self._text.fill(values), second, self._html.fill(values), last))
@@ -109,15 +116,13 @@ class Composer:
     def _list_headers(self, list_id: str) -> _ListHeaders:
         newsletter = self._settings.newsletter
         name, address = self._senders.get(list_id) or self._senders[""]
-        sender = [("From", headers.mailbox(name, address, "From"))]
-        if newsletter.reply_to:
-            sender.append(("Reply-To", _rewritten(newsletter.reply_to, "Reply-To")))
+        sender = in_whose_name((name, address), newsletter)
         title = headers.display_name(self._list_name(list_id), "List-Id")
         list_name = headers.line("List-Id", f"{title} <{list_id}.{self._domain}>")
         rest = [
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             ("List-Help", f"<{newsletter.url}/>"),
-            ("List-Subscribe", f"<{newsletter.url}/>"),
+            ("List-Subscribe", f"<{newsletter.url}/subscribe>"),
             ("List-Archive", f"<{newsletter.url}/>"),
             ("Archived-At", f"<{page_url(self._settings, self._rendering.issue)}>"),
             ("Feedback-ID", self._feedback_id(list_id)),
@@ -126,7 +131,7 @@ class Composer:
         ]
         parts = (headers.block(sender), list_name, headers.block(rest))
         signed = canonical(b"".join((*parts, self._mime)))
-        return _ListHeaders(_domain(address), *parts, signed)
+        return _ListHeaders(domain_of(address), *parts, signed)
 
     def _mime_headers(self) -> bytes:
         return headers.block(
@@ -140,7 +145,7 @@ class Composer:
     @property
     def _domain(self) -> str:
         # A list's own sender may change; List-Id and Feedback-ID stay, so they take this domain.
-        return _domain(self._senders[""][1])
+        return domain_of(self._senders[""][1])
 
     def _list_name(self, list_id: str) -> str:
         newsletter = self._settings.newsletter.name
@@ -196,45 +201,6 @@ def _dated(date: int) -> bytes:
     return headers.line("Date", formatdate(date))
 
 
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2]
-
-
-def _senders(settings: Settings) -> dict[str, tuple[str, str]]:
-    """Return name and address of the lists' own senders, and under "" of the newsletter's."""
-    senders = {"": _sender(settings.newsletter.from_, "newsletter.from")}
-    for one in settings.lists:
-        if one.from_:
-            senders[one.id] = _sender(one.from_, f"lists.from of {one.id}")
-    return senders
-
-
-def _sender(value: str, key: str) -> tuple[str, str]:
-    name, address = parseaddr(value)
-    local, _, domain = address.rpartition("@")
-    remedy = 'Write it like "Weekly News <news@news.example.com>".'
-    if not local or not domain:
-        raise ConfigurationError(f"newsletter.toml: {key}: {value!r} holds no address.", remedy)
-    try:
-        return name, headers.wire_address(address)
-    except DataError as error:
-        raise ConfigurationError(f"newsletter.toml: {key}: {error.message}", remedy) from error
-
-
-def _signer(settings: Settings, senders: Iterable[tuple[str, str]]) -> Signer | None:
-    if settings.dkim is None:
-        return None
-    signer = Signer.of(settings.dkim, settings.folder)
-    for _, address in senders:
-        if not aligned(_domain(address), signer.domain):
-            raise ConfigurationError(
-                f"newsletter.toml: dkim.domain {signer.domain} does not vouch for {address}:"
-                " DMARC fails, and large mailbox providers refuse such mail.",
-                f"Sign for {_domain(address)} or a domain above it, and publish the key there.",
-            )
-    return signer
-
-
-def _rewritten(value: str, header: str) -> str:
-    name, address = parseaddr(value)
-    return headers.mailbox(name, headers.wire_address(address or value), header)
+def _has_slot(pieces: Pieces, name: str) -> bool:
+    inner = (one.pieces if isinstance(one, Only) else (one,) for one in pieces)
+    return any(isinstance(one, Hole) and one.name == name for part in inner for one in part)

@@ -87,6 +87,8 @@ def _footer(view: MailView) -> Iterator[str]:
     yield "-- "
     yield f"{view.word('why')} {view.slot('email')}"
     yield f"{view.word('view')}: {view.page_url}"
+    if "preferences" in view.words:  # a theme of one's own may be older than that page
+        yield f"{view.word('preferences')}: {view.slot('preferences_url')}"
     yield f"{view.word('unsubscribe')}: {view.slot('unsubscribe_url')}"
     yield f"{newsletter.name}, {newsletter.postal_address}"
 

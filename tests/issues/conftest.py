@@ -10,7 +10,9 @@ import pytest
 from newsletter_bot.issues.model import Issue, Kind
 from newsletter_bot.issues.parse import Known, parse_issue, read_issue
 
-KNOWN = frozenset({"email", "name", "first_name", "language", "unsubscribe_url", "view_url"})
+KNOWN = frozenset(
+    {"email", "name", "first_name", "language", "unsubscribe_url", "preferences_url", "view_url"}
+)
 
 
 @pytest.fixture
