@@ -45,6 +45,18 @@ def encoded(pieces: Pieces) -> EncodedBody:
     return printable if printable.static_size <= base64.static_size else base64
 
 
+def whole(text: str) -> tuple[str, bytes]:
+    """Encode a body without slots; returns the encoding's name and the bytes.
+
+    They end in one line break: empty lines behind it do not count in the relaxed form either.
+    """
+    body = encoded((Static(text.rstrip("\n")),))
+    data = body.fill({})
+    if isinstance(body, QuotedPrintable):
+        data = data.removesuffix(b"=\r\n\r\n") + b"\r\n"  # of a piece's end no soft break is left
+    return body.name, data
+
+
 def _crlf(text: str) -> bytes:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n").encode()
 

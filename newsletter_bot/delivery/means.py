@@ -75,7 +75,7 @@ def _relay(
         name=table.name,
         transport=open_transport(table, settings.folder),
         connections=table.connections,
-        pace=Pace(table.name, _limits(table, settings), pacing),
+        pace=Pace(table.name, limits_of(table, settings), pacing),
         weight=table.weight,
         lists=frozenset(table.lists),
         domains=frozenset(one.lower() for one in table.from_domains),
@@ -84,7 +84,8 @@ def _relay(
     )
 
 
-def _limits(table: NamedRelayTable, settings: Settings) -> Limits:
+def limits_of(table: NamedRelayTable, settings: Settings) -> Limits:
+    """Return what holds a relay back."""
     warm_up = None
     if table.warmup is not None:
         zone = settings.newsletter.zone

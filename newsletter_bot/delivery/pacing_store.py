@@ -42,6 +42,22 @@ class PacingStore:
             _count(connection, relay, want, now)
             return Grant(want, free_at)
 
+    def next_turn(self, relay: str, limits: Limits, now: float) -> float:
+        """Take the next departure that the rate has not given away; returns its time.
+
+        Windows and warm-up count it and do not forbid it. At most one that is taken so may be
+        outstanding.
+        """
+        with self._engine.begin() as connection:
+            free_at = _unless_the_clock_went_back(_locked(connection, relay), limits, now)
+            turn = max(now, free_at)
+            if limits.rate is not None:
+                free_at = turn + limits.rate.seconds / limits.rate.count
+                _remember(connection, relays, {"name": relay}, {"free_at": free_at}, _NEW_RELAY)
+            _bring_back_the_future(connection, relay, now)
+            _count(connection, relay, 1, now)
+            return turn
+
     def give_back(self, relay: str, count: int, taken_at: float) -> None:
         """Return departures that did not happen, to the time they were taken."""
         with self._engine.begin() as connection:
@@ -102,10 +118,10 @@ def _locked(connection: Connection, relay: str) -> float:
 
 
 def _unless_the_clock_went_back(free_at: float, limits: Limits, now: float) -> float:
-    """Never wait longer than one reservation can have been made for, and a little for rounding."""
+    """Never wait longer than for one reservation, one turn, and a little for rounding."""
     if limits.rate is None:
         return 0.0
-    longest = limits.chunk * limits.rate.seconds / limits.rate.count
+    longest = (limits.chunk + 1) * limits.rate.seconds / limits.rate.count
     return free_at if free_at - now <= longest + _ROUNDING else 0.0
 
 

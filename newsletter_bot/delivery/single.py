@@ -1,11 +1,10 @@
-"""A few messages through one session, without a ledger: for proofs."""
+"""A few messages through one session, without a ledger: for proofs and letters."""
 
 from __future__ import annotations
 
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 from newsletter_bot.delivery.model import Message, Outcome
@@ -16,33 +15,51 @@ _LOOK = 0.5  # seconds between two looks at a session that says nothing
 
 def hand_over(
     transport: Transport,
-    messages: Iterable[Message],
+    messages: Iterable[Message | None],
     before_final: BeforeFinal = lambda _message: None,
 ) -> Iterator[tuple[Message, Outcome]]:
-    """Yield an outcome for each message; raises RelayError when the session ends before."""
-    waiting = deque(messages)
-    held = 0
+    """Yield an outcome for each message; raises RelayError when the session ends before.
+
+    A message is taken when the session has room for it, and once what is known of those before was
+    yielded. None stands for one that must not leave yet: a moment later the next is asked for.
+    """
+    source, more, held = iter(messages), True, 0
     bell, push = socket.socketpair()
     with bell, push:
         session = transport.open(before_final, lambda: push.sendall(b"!"))
         try:
             while not session.closed:
-                outcomes = session.listen()
-                while waiting and session.room > 0:
-                    session.give(waiting[0])
-                    session.clear(waiting.popleft())
-                    held += 1
-                if not waiting and held == len(outcomes):
+                heard = session.listen()
+                yield from heard
+                given, more = _give(session, source) if more else (0, False)
+                held += given - len(heard)
+                if not more and not held:
                     session.finish()
-                outcomes += session.speak()
-                held -= len(outcomes)
-                yield from outcomes
-                if not outcomes and not session.closed:
+                said = session.speak()
+                held -= len(said)
+                yield from said
+                if not heard and not said and not session.closed:
                     _wait(session, bell)
         finally:
             session.abandon()
-    if session.error is not None and (held or waiting):
+    if session.error is not None and (held or more):
         raise session.error
+
+
+def _give(session: Session, source: Iterator[Message | None]) -> tuple[int, bool]:
+    """Give the session what it has room for; returns how many, and whether there may be more."""
+    given = 0
+    while session.room > 0:
+        try:
+            message = next(source)
+        except StopIteration:
+            return given, False
+        if message is None:
+            break
+        session.give(message)
+        session.clear(message)
+        given += 1
+    return given, True
 
 
 def _wait(session: Session, bell: socket.socket) -> None:

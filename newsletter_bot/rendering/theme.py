@@ -37,6 +37,7 @@ class Theme:
 
     name: str
     folders: tuple[Path, ...]
+    escape: bool = True  # False where plain text is written
 
     @classmethod
     def of(cls, settings: Settings) -> Theme:
@@ -71,10 +72,20 @@ class Theme:
         Raises ConfigurationError for a strings.toml that cannot be read.
         """
         primary = language.lower().partition("-")[0]
-        files = [folder / "strings.toml" for folder in reversed(self.folders)]
-        tables = [_tables(path) for path in files if path.is_file()]
+        tables = self._strings()
         order = dict.fromkeys(("en", primary, language.lower()))
         return {k: v for one in order for table in tables for k, v in table.get(one, {}).items()}
+
+    def spoken(self, language: str) -> str:
+        """Return the language that `words` speaks when asked for this one."""
+        primary = language.lower().partition("-")[0]
+        known = {one for table in self._strings() for one in table}
+        return next((one for one in (language.lower(), primary) if one in known), "en")
+
+    def _strings(self) -> list[dict[str, dict[str, str]]]:
+        """Read the tables of words, those that win last."""
+        files = [folder / "strings.toml" for folder in reversed(self.folders)]
+        return [_tables(path) for path in files if path.is_file()]
 
     def _place(self, error: BaseException) -> str | None:
         """Return the template's `file:line` in which an error came up."""
@@ -86,11 +97,11 @@ class Theme:
 
     @cached_property
     def _environment(self) -> _Sandbox:
-        # Autoescape everywhere: MJML and CSS templates print text of the issue too.
+        # Autoescape in all mark-up: MJML and CSS templates print text of the issue too.
         return _Sandbox(
             loader=FileSystemLoader(self.folders),
             undefined=StrictUndefined,
-            autoescape=True,
+            autoescape=self.escape,
             trim_blocks=True,
             lstrip_blocks=True,
         )
