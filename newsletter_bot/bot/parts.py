@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from newsletter_bot.storage.outbox import Outbox
     from newsletter_bot.storage.writer import Writer
     from newsletter_bot.subscribers.people import People
+    from newsletter_bot.subscribers.segments import Segments
     from newsletter_bot.subscribers.store import SubscriberStore
     from newsletter_bot.subscribers.tokens import TokenSigner
 
@@ -36,7 +37,9 @@ class Parts:
         self._clock = clock
 
     def close(self) -> None:
-        """Let go of the database, when it was opened."""
+        """Let go of the database, when it was opened; changes handed in before are made."""
+        if "writer" in self.__dict__:
+            self.writer.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 
@@ -95,6 +98,13 @@ class Parts:
         clock = self._clock or time.time
         backing = Backing(self.engine, self.writer, self.outbox, self.secret, clock)
         return People(self.settings, backing)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """Rules about people: files, queries, and who matches."""
+        from newsletter_bot.subscribers.segments import Segments
+
+        return Segments(self.settings, lambda: self.engine, self._clock or time.time)
 
     @property
     def mailroom(self) -> Mailroom:

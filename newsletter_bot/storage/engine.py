@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from newsletter_bot.errors import ConfigurationError, TryAgainError, UnavailableError
 from newsletter_bot.storage.prepared import execute
+from newsletter_bot.storage.turns import begin_in_turn
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_WAIT_MS = 10_000
@@ -96,14 +97,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         # FULL: a committed `sending` or outcome survives power loss.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")  # of all but BEGIN IMMEDIATE
 
 
 def _begin_sqlite(connection: Any) -> None:
     # IMMEDIATE takes the write lock at once and waits for it; a deferred transaction that upgrades
     # later fails with "database is locked" without waiting.
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    execute(connection, f"BEGIN {mode}")
+    if mode == "IMMEDIATE":
+        begin_in_turn(connection, _LOCK_WAIT_MS / 1000)
+    else:
+        execute(connection, f"BEGIN {mode}")
 
 
 @contextmanager
