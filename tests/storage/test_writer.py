@@ -161,29 +161,15 @@ def test_thousands_of_changes_at_once_are_whole_and_fail_alone(
 def test_two_thousand_threads_come_to_their_turn(engine: Engine) -> None:
     writer = Writer(engine, Limits(room=50, patience=120))  # most have to wait for room
     threads = 2000 if engine.dialect.name == "sqlite" else 15  # as many as the pool connects
-    errors: list[BaseException] = []
-    begin = threading.Event()
-
-    def change(number: int) -> None:
-        begin.wait()
-        try:
-            writer.run(putting(str(number)))
-        except BaseException as error:
-            errors.append(error)
-
-    everybody = [threading.Thread(target=change, args=(n,)) for n in range(threads)]
-    for one in everybody:
-        one.start()
-    begin.set()
-    for one in everybody:
-        one.join()
+    with ThreadPoolExecutor(threads) as everybody:
+        done = list(everybody.map(lambda n: writer.run(putting(str(n))), range(threads)))
     writer.close()
-    assert errors == []
+    assert done == [str(number) for number in range(threads)]
     assert count(engine) == threads
 
 
 def test_changes_that_wait_share_a_commit(embedded: Engine) -> None:
-    commits = []
+    commits: list[Connection] = []
     event.listen(embedded, "commit", commits.append)
     writer = Writer(embedded)
     with embedded.begin():  # nothing can be written meanwhile
@@ -282,7 +268,7 @@ def test_a_clash_is_tried_again(engine: Engine, writer: Writer) -> None:
     barrier, attempts = threading.Barrier(2), []
 
     def cross(first: str, second: str) -> None:
-        seen = []
+        seen: list[int] = []
 
         def change(connection: Connection) -> None:
             attempts.append(first)
