@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.dry_run import DryRun
-from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.model import IssueState, Tally
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.sequences import SequenceMessage
 from newsletter_bot.errors import BusyError, DataError, IssueFileError, NewsletterError, Severity
-from newsletter_bot.issues.find import refuse_twins, sequence_files
-from newsletter_bot.issues.model import Issue, Status
+from newsletter_bot.issues.find import kind_of, refuse_twins, sequence_files
+from newsletter_bot.issues.model import Issue, Kind, Status
 
 Warn = Callable[[str], None]
 
@@ -72,6 +73,19 @@ class Reception:
         if before is None or before.rendering != rendering.hash:
             self._bot.publish(message, self._warn)
         return newcomers.plan(about, rendering)
+
+    def greeting(self) -> frozenset[str]:
+        """Return the lists whose newcomers get welcome.md, in place of the letter we ship."""
+        folder = self._bot.settings.folder
+        for path in sequence_files(folder):
+            if kind_of(folder, path) is Kind.WELCOME:
+                with contextlib.suppress(NewsletterError, OSError):  # `plan` warns of it
+                    message = self._read(path)
+                    row = self._bot.mailroom.issue(message.identity)
+                    begun = row is not None and row.state is not IssueState.CANCELLED
+                    if begun and message.status is Status.READY:
+                        return frozenset(message.lists)
+        return frozenset()
 
     def send(self, message: Issue, run: Run, progress: Callable[[], None]) -> Tally:
         """Plan a message and hand over what is owed of it; raises what both raise.
