@@ -16,6 +16,7 @@ from newsletter_bot.subscribers.limits_store import Limits
 _DAY = 86_400
 _YEAR = 365 * _DAY
 _IN_ALL = 3
+_MOVES = "3/d"
 _LIMITS = ("letter", "letters")  # one a day; so many until somebody confirms
 
 
@@ -61,6 +62,10 @@ class Letters:
         key = self._key(to)
         wait = self._limits.take_window(connection, _LIMITS[0], key, 1, _DAY)
         return wait or self._limits.take_window(connection, _LIMITS[1], key, _IN_ALL, _YEAR)
+
+    def may_ask(self, connection: Connection, person: int) -> int:
+        """Take the right to ask for another address; 0, or the seconds to wait."""
+        return self._limits.take(connection, "address-change", str(person), _MOVES)
 
     def confirmed(self, connection: Connection, to: Address) -> None:
         """Count from 0 again: the mailbox's owner has answered."""

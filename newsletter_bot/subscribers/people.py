@@ -6,18 +6,15 @@ evidence, by `transitions_store`; the other `*_store` files here hold the SQL of
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-from sqlalchemy import Engine
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from newsletter_bot.errors import DataError
-from newsletter_bot.settings import Settings
+from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.engine import reading
-from newsletter_bot.storage.outbox import Outbox
-from newsletter_bot.storage.writer import Writer
-from newsletter_bot.subscribers.asking_store import Asking
+from newsletter_bot.subscribers.address import parse_address
+from newsletter_bot.subscribers.address_change_store import Moving, find_change
+from newsletter_bot.subscribers.arriving import Arriving, Backing
 from newsletter_bot.subscribers.choices_store import (
     Choosing,
     consent_of,
@@ -26,7 +23,9 @@ from newsletter_bot.subscribers.choices_store import (
     read_choices,
 )
 from newsletter_bot.subscribers.consent import (
+    AddressChange,
     By,
+    ChangeState,
     Choices,
     ClosedError,
     Confirmed,
@@ -38,6 +37,8 @@ from newsletter_bot.subscribers.consent import (
     SignupState,
     UnknownPersonError,
 )
+from newsletter_bot.subscribers.dossier_store import dossier
+from newsletter_bot.subscribers.forget_store import Forgetting, wipe
 from newsletter_bot.subscribers.given import (
     checked_evidence,
     checked_fields,
@@ -45,21 +46,20 @@ from newsletter_bot.subscribers.given import (
     checked_lists,
     checked_name,
     checked_tags,
-    network_prefix,
+    checked_text,
 )
-from newsletter_bot.subscribers.letters_store import Letters
-from newsletter_bot.subscribers.limits_store import Limits
+from newsletter_bot.subscribers.homographs import refuse_homographs
 from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber
-from newsletter_bot.subscribers.persons_store import PersonRow, Persons
-from newsletter_bot.subscribers.settle_store import Settling
-from newsletter_bot.subscribers.signup_store import Confirming, find_signup, keep_request
-from newsletter_bot.subscribers.spike_store import Spikes
-from newsletter_bot.subscribers.store import SubscriberStore
-from newsletter_bot.subscribers.transitions_store import Moment, Transitions
+from newsletter_bot.subscribers.purge_store import Purging
+from newsletter_bot.subscribers.store import end_suppression, keep_suppression
+from newsletter_bot.subscribers.tokens import Link
+from newsletter_bot.subscribers.transitions_store import Moment
 
 __all__ = [
+    "AddressChange",
     "Backing",
     "By",
+    "ChangeState",
     "Choices",
     "ClosedError",
     "Confirmed",
@@ -73,101 +73,12 @@ __all__ = [
     "UnknownPersonError",
 ]
 
-_AT_ONCE = 50  # requests settled in one transaction
+_LONGEST_REASON = 500  # characters
 _LONGEST_PAUSE = 2 * 366 * 86_400  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Backing:
-    """What people are kept in: the database, its writer, the outbox, the secret behind hashes."""
-
-    engine: Engine
-    writer: Writer
-    outbox: Outbox
-    secret: bytes
-    clock: Callable[[], float] = time.time
-
-
-class People:
+class People(Arriving):
     """The people of a newsletter, and everything that may become of them."""
-
-    def __init__(self, settings: Settings, backing: Backing) -> None:
-        self._settings = settings
-        self._engine = backing.engine
-        self._writer = backing.writer
-        self._clock = backing.clock
-        self._store = SubscriberStore(backing.engine, backing.secret, backing.clock, backing.outbox)
-        self._persons = Persons(backing.secret)
-        self._transitions = Transitions(backing.outbox)
-        self.limits = Limits(backing.clock)
-        self._letters = Letters(backing.secret, self.limits)
-        self._spikes = Spikes(settings.signup, self.limits)
-        self._asking = Asking(settings, self.limits, self._spikes, backing.clock)
-
-    # ── signing up ───────────────────────────────────────────────────────────────────────────
-
-    def ask(self, request: SignupRequest) -> int:
-        """Keep a request of the form; returns its id. `settle` does the rest.
-
-        Who is known is not looked at: the answer and the work are the same for everybody. Raises
-        AddressError, DataError (no list, or none that is public; a text that is none), LimitError,
-        ClosedError.
-        """
-        asked = self._asking.public(request)
-        return self._writer.run(
-            lambda connection: self._asking.admit(connection, asked, proved=request.proved)
-        )
-
-    def invite(self, request: SignupRequest, by: By = By.OPERATOR) -> int:
-        """Ask somebody to confirm, for an operator or a program: without the form's limits.
-
-        Those of letters to one mailbox hold here too. Raises AddressError, DataError.
-        """
-        source = "invited by the operator" if by is By.OPERATOR else by.value
-        asked = self._asking.invited(request, source)
-        return self._writer.run(lambda connection: keep_request(connection, asked))
-
-    def settle(self, most: int = 200) -> int:
-        """Turn requests into pending subscriptions and letters; returns how many were settled."""
-        done = 0
-        while done < most:
-            limit = min(_AT_ONCE, most - done)
-            count = self._settled(limit)
-            done += count
-            if count < limit:
-                break
-        if done:
-            self._writer.run(lambda connection: self._spikes.look(connection, self._now()))
-        return done
-
-    def _settled(self, most: int) -> int:
-        settling = Settling(self._persons, self._transitions, self._letters, self._now())
-        return self._writer.run(lambda connection: settling.settle(connection, most))
-
-    def signup(self, signup_id: int) -> PendingSignup | None:
-        """Return a request that was mailed; None when there is none, or it was purged."""
-        with reading(self._engine) as connection:
-            return find_signup(connection, signup_id, self._now())
-
-    def confirm(self, signup_id: int, prefix: str = "") -> Confirmed | None:
-        """Make a request's subscriptions active; None when it was purged.
-
-        Again and in parallel, it is done once and answered the same. `prefix` is the network that
-        the confirmation came from.
-        """
-        welcome = self._settings.signup.welcome
-        confirming = Confirming(self._persons, self._transitions, self._letters, welcome=welcome)
-        network = network_prefix(prefix)
-        return self._writer.run(
-            lambda connection: confirming.confirm(connection, signup_id, network, self._now())
-        )
-
-    def spike(self) -> str | None:
-        """Say why sign-ups are paused just now; None when they are not."""
-        with reading(self._engine) as connection:
-            return self._spikes.reason(connection, self._now())
-
-    # ── one person ───────────────────────────────────────────────────────────────────────────
 
     def subscribe(
         self, person: NewSubscriber, list_id: str, consent: Mapping[str, str], by: By
@@ -223,7 +134,7 @@ class People:
         self._writer.run(
             lambda connection: choosing.keep(
                 connection,
-                _found(self._persons.find(connection, subscriber_id)),
+                self._persons.get(connection, subscriber_id),
                 checked,
                 consent,
                 moment,
@@ -249,16 +160,73 @@ class People:
         """Add and remove tags of somebody; returns all they have. Raises DataError."""
         more, less = checked_tags(add), checked_tags(remove)
         return self._writer.run(
-            lambda connection: keep_tags(
-                connection, _found(self._persons.find(connection, who)), more, less
-            )
+            lambda connection: keep_tags(connection, self._persons.get(connection, who), more, less)
         )
 
-    def _now(self) -> int:
-        return int(self._clock())
+    # ── a new address ────────────────────────────────────────────────────────────────────────
 
+    def ask_address_change(self, subscriber_id: int, address: str) -> int:
+        """Write to both mailboxes that somebody wants another address; returns the change's id.
 
-def _found(person: PersonRow | None) -> PersonRow:
-    if person is None:
-        raise UnknownPersonError
-    return person
+        The same for an address that is known. Raises AddressError, LimitError, UnknownPersonError.
+        """
+        new = parse_address(address)
+        refuse_homographs(new)
+        until = self._now() + seconds(self._settings.signup.expires)
+
+        return self._writer.run(
+            lambda connection: self._moving().ask(connection, subscriber_id, new, until)
+        )
+
+    def address_change(self, change_id: int) -> AddressChange | None:
+        """Return a change of address; None when there is none, or its person was erased."""
+        with reading(self._engine) as connection:
+            return find_change(connection, change_id, self._now())
+
+    def agree(self, change_id: int, side: Link) -> AddressChange | None:
+        """Note that a mailbox agrees, Link.AGREE_OLD or AGREE_NEW; once both did, it is done.
+
+        Again and in parallel, it is done once. A new address that is somebody's already gets the
+        lists of the old one, which ends; a suppressed one gets nothing, and nothing is said.
+        """
+        old = side is Link.AGREE_OLD
+        return self._writer.run(
+            lambda connection: self._moving().agree(connection, change_id, old=old)
+        )
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────
+
+    def suppress(self, address: str, reason: str) -> None:
+        """Never mail an address again, known or not. Raises AddressError, DataError."""
+        hashed = self._persons.hashed(parse_address(address))
+        why = checked_text("reason", reason, _LONGEST_REASON)
+        self._writer.run(lambda connection: keep_suppression(connection, hashed, why, self._now()))
+
+    def unsuppress(self, address: str) -> bool:
+        """Let an address be mailed again; returns whether it was not. Raises AddressError."""
+        hashed = self._persons.hashed(parse_address(address))
+        return self._writer.run(lambda connection: end_suppression(connection, hashed))
+
+    def forget(self, who: str | int) -> bool:
+        """Erase all about somebody but the keyed hash that keeps mail from them.
+
+        Returns whether there was anything. An address is never mailed again, known or not; raises
+        AddressError for one that is none.
+        """
+        forgetting = Forgetting(self._persons, self._transitions, self._letters, self._now())
+        return self._writer.run(lambda connection: forgetting.forget(connection, who))
+
+    def dossier(self, who: str | int) -> dict[str, object] | None:
+        """Return all that is held about somebody as a JSON document; None for nothing."""
+        with reading(self._engine) as connection:
+            return dossier(connection, self._persons, who)
+
+    def purge(self) -> dict[str, int]:
+        """Delete what is past its time; returns how many of each. A duty calls it."""
+        purging = Purging(self._settings.signup, self.limits, self._now())
+        counts = purging.all(self._writer)
+        wipe(self._engine)
+        return counts
+
+    def _moving(self) -> Moving:
+        return Moving(self._persons, self._transitions, self._letters, self._now())

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from newsletter_bot.storage.tables import subscribers, subscriptions, suppressions
+from newsletter_bot.storage.tables import letters, subscribers, subscriptions, suppressions
 from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.address import Address, parse_address, suppression_key
+from newsletter_bot.subscribers.consent import LetterKind, UnknownPersonError
 from newsletter_bot.subscribers.model import SubscriptionState
 
 
@@ -50,6 +51,21 @@ class Persons:
         if isinstance(who, int):
             return _found(connection, subscribers.c.id == who)
         return _found(connection, subscribers.c.address_key == parse_address(who).key)
+
+    def get(self, connection: Connection, who: str | int) -> PersonRow:
+        """Return the person, locked; raises AddressError, UnknownPersonError."""
+        found = self.find(connection, who)
+        if found is None:
+            raise UnknownPersonError
+        return found
+
+    def addresses(self, connection: Connection, person: PersonRow) -> list[Address]:
+        """Return somebody's address, and those that were theirs and are nobody's now."""
+        mine = (letters.c.subscriber_id == person.id) & (letters.c.kind != LetterKind.AGREE_NEW)
+        taken = select(subscribers.c.id).where(subscribers.c.address_key == letters.c.address_key)
+        query = select(letters.c.address, letters.c.address_key).where(mine, ~taken.exists())
+        left = (Address(text, key) for text, key in connection.execute(query.distinct()).all())
+        return [person.address, *sorted(left, key=lambda one: (one.key, one.text))]
 
     def find_or_make(
         self, connection: Connection, address: Address, language: str, now: int

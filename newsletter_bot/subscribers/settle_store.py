@@ -37,7 +37,7 @@ class Settling:
             .with_for_update(skip_locked=True)
         )
         rows = connection.execute(query).mappings().all()
-        # In the order of addresses: two processes that lock people then never wait for each other.
+        # In the order of addresses: two processes that lock people do not wait for each other.
         for row in sorted(rows, key=lambda row: (row["address_key"], row["id"])):
             reason = self._answer(connection, row)
             state = DROPPED if reason else MAILED

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, select
 
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.outbox import Outbox
@@ -184,6 +184,12 @@ def keep_suppression(connection: Connection, hashed: bytes, reason: str, now: in
     connection.execute(
         insert.on_conflict_do_update(index_elements=["suppression_key"], set_={"reason": reason})
     )
+
+
+def end_suppression(connection: Connection, hashed: bytes) -> bool:
+    """Let an address be mailed again; returns whether it was suppressed."""
+    ended = delete(suppressions).where(suppressions.c.suppression_key == hashed)
+    return connection.execute(ended).rowcount > 0
 
 
 def _export_query(list_id: str, state: SubscriptionState | None) -> Select[Any]:
