@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from newsletter_bot.crosspost.desk import Crossposts
+    from newsletter_bot.delivery.letters.sender import Letters
     from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
@@ -116,6 +117,13 @@ class Parts:
         from newsletter_bot.delivery.mailroom import Mailroom
 
         return Mailroom(self.engine, self.settings, self.secret, self._clock)
+
+    @cached_property
+    def letters(self) -> Letters:
+        """Mails to one person outside any issue: what is owed of them, and the relay."""
+        from newsletter_bot.delivery.letters.sender import Letters
+
+        return Letters(self.engine, self.settings, self.secret, self._clock or time.time)
 
     @cached_property
     def crossposts(self) -> Crossposts:
