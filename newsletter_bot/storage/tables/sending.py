@@ -40,6 +40,7 @@ issues = Table(
     Column("run", Text, nullable=False, server_default=""),  # the name of the last run
     Column("kind", Text, nullable=False, server_default="issue"),  # issue | sequence
     Column("extended_at", BigInteger),  # when newcomers were added: the deadline counts from here
+    Column("selection", JSON, nullable=False, server_default="{}"),  # of those on its lists
     Column("told_at", BigInteger),  # when it first came to its end: webhooks hear of it once
 )
 
