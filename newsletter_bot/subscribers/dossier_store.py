@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, or_, select
 
 from newsletter_bot.storage.tables import (
     address_changes,
@@ -77,7 +77,7 @@ def _of_either(
     connection: Connection, table: Table, keys: Sequence[str], person: int | None
 ) -> _Rows:
     told = [one for one in table.c if one.name not in {"address_key", "subscriber_id", "about"}]
-    mine = table.c.address_key.in_(keys)
+    mine: ColumnElement[bool] = table.c.address_key.in_(keys)
     if person is not None:
         mine = or_(mine, table.c.subscriber_id == person)
     return _rows(connection, select(*told).where(mine).order_by(table.c.id))

@@ -20,6 +20,7 @@ _LONGEST_FIELD = 1000  # characters
 _LONGEST_WORDING = 2000  # characters
 _LONGEST_TAG = 64  # characters
 _MOST_TAGS = 100
+_MOST_EVIDENCE = 20
 _IPV4_BITS = 24
 _IPV6_BITS = 64
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")  # RFC 5646 section 2.1, in short
@@ -68,10 +69,22 @@ def checked_evidence(evidence: Evidence) -> Evidence:
     """Return evidence whose network is truncated; raises DataError."""
     return Evidence(
         page=checked_text("page", evidence.page, _LONGEST_WORDING),
-        wording=" ".join(evidence.wording.split())[:_LONGEST_WORDING],
+        wording=checked_text("wording", " ".join(evidence.wording.split()), _LONGEST_WORDING),
         version=checked_text("version", evidence.version, LONGEST_NAME),
         prefix=network_prefix(evidence.prefix),
     )
+
+
+def checked_consent(consent: Mapping[str, str]) -> dict[str, str]:
+    """Return evidence that a program brings in its own words; raises DataError."""
+    if len(consent) > _MOST_EVIDENCE:
+        raise DataError(f"Evidence of more than {_MOST_EVIDENCE} parts.")
+    return {
+        checked_text("evidence", name, LONGEST_NAME): checked_text(
+            "evidence", value, _LONGEST_WORDING
+        )
+        for name, value in consent.items()
+    }
 
 
 def network_prefix(address: str) -> str:

@@ -40,6 +40,7 @@ from newsletter_bot.subscribers.consent import (
 from newsletter_bot.subscribers.dossier_store import dossier
 from newsletter_bot.subscribers.forget_store import Forgetting, wipe
 from newsletter_bot.subscribers.given import (
+    checked_consent,
     checked_evidence,
     checked_fields,
     checked_language,
@@ -52,7 +53,7 @@ from newsletter_bot.subscribers.homographs import refuse_homographs
 from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber
 from newsletter_bot.subscribers.purge_store import Purging
 from newsletter_bot.subscribers.store import end_suppression, keep_suppression
-from newsletter_bot.subscribers.tokens import Link
+from newsletter_bot.subscribers.tokens import Link, UnsubscribeClaim
 from newsletter_bot.subscribers.transitions_store import Moment
 
 __all__ = [
@@ -90,6 +91,7 @@ class People(Arriving):
         settings = self._settings
         checked_lists([list_id], {one.id for one in settings.lists})
         known = {"first_name", *settings.subscribers.fields}
+        evidence = checked_consent(consent)
         checked = replace(
             person,
             name=checked_name(person.name),
@@ -97,7 +99,7 @@ class People(Arriving):
             fields=checked_fields(person.fields, known),
         )
         return self._writer.run(
-            lambda connection: self._store.add_in(connection, [checked], list_id, consent, by)[0]
+            lambda connection: self._store.add_in(connection, [checked], list_id, evidence, by)[0]
         )
 
     def unsubscribe(self, who: str | int, lists: Sequence[str] = (), by: By = By.OPERATOR) -> int:
@@ -108,6 +110,14 @@ class People(Arriving):
         return self._writer.run(
             lambda connection: self._store.unsubscribe_in(connection, who, lists, by)
         )
+
+    def unsubscribe_claim(self, claim: UnsubscribeClaim, by: By) -> int:
+        """Do what an unsubscribe token claims; returns how many subscriptions ended.
+
+        A list that was removed meanwhile has no name any more: then from all of them.
+        """
+        lists = [one.id for one in self._settings.lists if claim.matches(one.id)]
+        return self.unsubscribe(claim.subscriber_id, lists, by)
 
     def choices(self, subscriber_id: int) -> Choices | None:
         """Return what somebody chose; None for nobody, or somebody erased."""
@@ -225,8 +235,15 @@ class People(Arriving):
         """Delete what is past its time; returns how many of each. A duty calls it."""
         purging = Purging(self._settings.signup, self.limits, self._now())
         counts = purging.all(self._writer)
-        wipe(self._engine)
+        self.wipe()
         return counts
+
+    def wipe(self) -> None:
+        """Let go of what the database's files still hold of rows that are gone.
+
+        Not within a change of the Writer.
+        """
+        wipe(self._engine)
 
     def _moving(self) -> Moving:
         return Moving(self._persons, self._transitions, self._letters, self._now())
