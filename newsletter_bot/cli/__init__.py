@@ -50,6 +50,7 @@ COMMANDS = {
     "subscribers": "subscribers:subscribers",
     "transports": "transports:transports",
     "unschedule": "schedule:unschedule",
+    "webhooks": "webhooks:webhooks",
 }
 
 

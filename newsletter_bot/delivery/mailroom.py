@@ -36,6 +36,7 @@ from newsletter_bot.delivery.sequences import Newcomers
 from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.stopped import stopped
 from newsletter_bot.delivery.store import LedgerStore
+from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.delivery.transports import RelayError, open_transport
 from newsletter_bot.errors import DataError, TryAgainError
 from newsletter_bot.rendering.model import Rendering
@@ -70,7 +71,7 @@ class Mailroom:
         self.newcomers = Newcomers(engine, clock or time.time)
         clock = clock or SteadyClock()
         self._plans = PlanStore(engine, clock)
-        self._store = LedgerStore(engine, clock)
+        self._store = LedgerStore(engine, clock, Telling(settings))
         self._control = ControlStore(engine, clock)
         self._report = ReportStore(engine, clock)
         self._pacing = PacingStore(engine)

@@ -31,6 +31,7 @@ from newsletter_bot.delivery.model import (
     Recipient,
     Start,
 )
+from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
     deliveries,
@@ -59,9 +60,16 @@ class Page:
 class LedgerStore:
     """Reads and writes the ledger; every method is one transaction."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float] = time.time,
+        telling: Telling | None = None,
+    ) -> None:
+        """`telling` tells webhooks; without it they hear of nothing."""
         self._engine = engine
         self._clock = clock
+        self._telling = telling
 
     def now(self) -> float:
         """Seconds since 1970 UTC."""
@@ -180,7 +188,10 @@ class LedgerStore:
             .values(state=IssueState.SENT.value, finished_at=int(self.now()))
         )
         with self._engine.begin() as connection:
-            return connection.execute(done).rowcount > 0
+            ended = connection.execute(done).rowcount > 0
+            if ended and self._telling is not None:
+                self._telling.issue_sent(connection, issue_id, int(self.now()))
+            return ended
 
     def write(self, changes: Sequence[Change]) -> dict[int, Denial]:
         """Commit changes of several deliveries at once; returns the starts that were denied.
@@ -196,6 +207,8 @@ class LedgerStore:
                     denied |= begin(connection, group, now)
                 else:
                     settle(connection, group, now)
+                    if self._telling is not None:
+                        self._telling.bounces(connection, group, now)
         return denied
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import StrEnum
+from functools import partial
 from threading import Event, Lock
 
 from newsletter_bot.alerts import Alerts
@@ -15,10 +16,12 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.model import IssueState
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import BusyError, NewsletterError, TryAgainError
+from newsletter_bot.hooks.courier import Ways
 from newsletter_bot.logs import log
 from newsletter_bot.schedule.sweep import Happening, Notice, Sweep
 from newsletter_bot.schedule.ticker import Ticker
 from newsletter_bot.service.newsroom import Newsroom
+from newsletter_bot.service.people import PeopleDuties
 from newsletter_bot.service.posting import Posting
 from newsletter_bot.service.reception import Reception
 from newsletter_bot.settings.tables import seconds
@@ -58,10 +61,14 @@ class Service:
         self._sweep = Sweep(self._newsroom.occurrences, bot.settings, self._newsroom, self._tell)
         self._posting = Posting(bot, self._alerts.say, clock)
         self._reception = Reception(bot, self._warn_of_message)
+        self._people = PeopleDuties(bot, self._reception, self._alerts.say, self.ring, clock)
         self._senders = ThreadPoolExecutor(_SENDERS, "sender")
         self._runs: dict[str, tuple[Run, Future[None]]] = {}
         self._lock = Lock()
         self._ticker = Ticker(self._failed)
+        ring_hooks = partial(self._ticker.ring, "hooks")
+        ways = Ways(self._alerts.say, ring_hooks, lambda: bool(self.objection))
+        self._courier = bot.webhooks.courier(ways)
         self._clock = clock
         self._looked_at = 0.0
         self._stopping = Event()
@@ -82,6 +89,9 @@ class Service:
         if Role.WORKER in self._roles:
             self._ticker.every(tick, "send", self._quietly(self.send))
             self._ticker.every(tick, "crosspost", self._quietly(self._posting.look))
+            self._ticker.every(tick, "people", self._quietly(self._people.settle))
+            self._ticker.every(tick, "letters", self._quietly(self._people.send))
+            self._ticker.every(tick, "hooks", self._quietly(self._courier.look))
         self._ticker.start()
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
 
@@ -93,6 +103,8 @@ class Service:
         end = time.monotonic() + _STOP
         self._stopping.set()
         self._posting.stop()
+        self._people.stop()
+        self._courier.stop()
         self._ticker.stop()
         with self._lock:
             runs = list(self._runs.values())
@@ -101,6 +113,7 @@ class Service:
         wait([future for _, future in runs], timeout=_STOP)
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._ticker.wait(end - time.monotonic())
+        self._courier.wait(end - time.monotonic())
         log("service.stopped")
 
     def ring(self, duty: str) -> None:
@@ -180,6 +193,7 @@ class Service:
         else:
             log("send.finished", **tally.to_json())
             self._ticker.ring("crosspost")
+            self._ticker.ring("hooks")
 
     # ── what is told ─────────────────────────────────────────────────────────────────────────
 

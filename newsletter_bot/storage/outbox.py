@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from newsletter_bot.settings import Settings
 from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.tables import hook_events
 
@@ -20,6 +21,11 @@ class Outbox:
     """Keeps events for endpoints; without any endpoint it keeps nothing."""
 
     wanted: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Outbox:
+        """Keep what the endpoints of newsletter.toml want."""
+        return cls(frozenset(kind.value for one in settings.webhooks for kind in one.events))
 
     def tell(
         self,
@@ -31,7 +37,8 @@ class Outbox:
     ) -> None:
         """Write an event of this kind, when some endpoint wants it.
 
-        `subscriber_id` is whom it is about: erasing the person erases it.
+        `subscriber_id` is whom it is about: erasing the person erases it. What `data` holds is a
+        promise to endpoints, in docs/webhooks.md.
         """
         if kind.value in self.wanted:
             row = {
