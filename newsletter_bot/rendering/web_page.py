@@ -32,6 +32,8 @@ _IN_HEADLINES = frozenset(
 )
 # Formats every browser shows and none runs: an SVG opened by itself could run scripts.
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif"})
+# What a page of the archive may do, beside wearing its own style sheet.
+_POLICY = "default-src 'none'; img-src 'self' https: data:; base-uri 'none'; form-action 'none'"
 _TITLE_TAG = re.compile(r"<(/?)h1\b")
 
 
@@ -75,26 +77,55 @@ class Pages:
     @cached_property
     def style(self) -> str:
         """The style sheet, written into each page so that a page is whole by itself."""
-        folders = [one for one in self.theme.folders if (one / "style.css").is_file()]
-        return (folders[0] / "style.css").read_text(encoding="utf-8").strip()
+        return self._sheet("style.css")
 
-    def render(self, template: str, language: str, **values: Any) -> str:
-        """Fill a page template; raises ConfigurationError naming the template's line."""
-        digest = base64.b64encode(hashlib.sha256(self.style.encode()).digest()).decode()
-        words = self.theme.words(language)
+    @cached_property
+    def form_style(self) -> str:
+        """The same with what forms need beside it: issues are not made larger by it."""
+        return f"{self.style}\n{self._sheet('forms.css')}"
+
+    def words(self, language: str) -> Mapping[str, str]:
+        """Return the pages' words in a language; English where it has none."""
+        if language not in self._words:
+            self._words[language] = self.theme.words(language)
+        return self._words[language]
+
+    @cached_property
+    def _words(self) -> dict[str, Mapping[str, str]]:
+        return {}
+
+    def render(self, template: str, language: str, *, forms: bool = False, **values: Any) -> str:
+        """Fill a page template; raises ConfigurationError naming the template's line.
+
+        `forms` gives it the style sheet of forms too.
+        """
+        style = self.form_style if forms else self.style
+        words, newsletter = self.words(language), self.settings.newsletter
         return self.theme.render(
             template,
             {
-                "newsletter": self.settings.newsletter,
+                "newsletter": newsletter,
                 "language": language,
                 "direction": direction(language),
                 "words": words,
-                "style": Markup(self.style),  # noqa: S704 - the operator's own file
-                "style_hash": digest,
+                "style": Markup(style),  # noqa: S704 - the operator's own file
+                "policy": f"{_POLICY}; style-src {style_hash(style)}",
+                "referrer": "strict-origin-when-cross-origin",
+                "subscribe_url": f"{newsletter.url}/subscribe" if self.settings.signup.open else "",
                 "written": lambda day: _written(day, words),
                 **values,
             },
         )
+
+    def _sheet(self, name: str) -> str:
+        found = [one for one in self.theme.folders if (one / name).is_file()]
+        return (found[0] / name).read_text(encoding="utf-8").strip()
+
+
+def style_hash(style: str) -> str:
+    """Return the source expression (CSP level 3) that allows this style sheet in a page."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
 
 
 def render_web(
@@ -139,7 +170,7 @@ def render_page(
 def web_article(pages: Pages, issue: Issue) -> Article:
     """Render the text of an issue, without page and title, as feeds want it as well."""
     known = public(issue)
-    view = _View(known, pages.theme.words(known.language)["missing_picture"])
+    view = _View(known, pages.words(known.language)["missing_picture"])
     html = pages.render("article.html.j2", known.language, issue=known, page=view)
     return Article(known, html.strip(), view.pictures)
 

@@ -26,6 +26,7 @@ class SignupTable(Table):
     open: bool = True
     version: OneLine = "1"
     privacy_url: WebAddress | None = None
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")], ...] = ()
     expires: Duration = "72h"
     keep_unconfirmed: Duration = "7d"
     welcome: bool = True

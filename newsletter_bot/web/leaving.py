@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
+from newsletter_bot.bot import Bot
 from newsletter_bot.logs import log
-from newsletter_bot.rendering.web_page import Pages
-from newsletter_bot.settings import Settings
-from newsletter_bot.subscribers.store import SubscriberStore
-from newsletter_bot.subscribers.tokens import TokenSigner, UnsubscribeClaim
-from newsletter_bot.web.bodies import is_short
-from newsletter_bot.web.headers import CLOSED
+from newsletter_bot.subscribers.consent import By
+from newsletter_bot.subscribers.tokens import UnsubscribeClaim
+from newsletter_bot.web.bodies import body_of
 from newsletter_bot.web.languages import language_of
+from newsletter_bot.web.pages import Answers, Notice
 
-_FORM = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; form-action 'self'"
+# What a mail program's one-click POST says (RFC 8058 section 3.2), in whatever encoding.
+_ONE_CLICK = b"List-Unsubscribe"
 
 
 def add_leaving(app: FastAPI, leaving: Leaving) -> None:
@@ -27,53 +27,63 @@ def add_leaving(app: FastAPI, leaving: Leaving) -> None:
 
     @app.post("/u/{token}")
     async def leave(token: str, request: Request) -> Response:
-        if not await is_short(request):
-            return Response(status_code=413)
-        return await run_in_threadpool(leaving.leave, token, language_of(request))
+        body = await body_of(request)
+        by = By.ONE_CLICK if _ONE_CLICK in body else By.PAGE
+        return await run_in_threadpool(leaving.leave, token, language_of(request), by)
 
 
 class Leaving:
-    """The unsubscribe page, and what its button does."""
+    """The unsubscribe page, and what its button does.
 
-    def __init__(
-        self, settings: Settings, subscribers: SubscriberStore, signer: TokenSigner
-    ) -> None:
-        self._settings = settings
-        self._subscribers = subscribers
-        self._signer = signer
-        self._pages = Pages(settings)
+    Its token is no way to the preferences: mails are forwarded, and it stands in each of them.
+    """
+
+    def __init__(self, bot: Bot, answers: Answers) -> None:
+        self._bot = bot
+        self._settings = bot.settings
+        self._answers = answers
 
     def ask(self, token: str, language: str) -> Response:
         """Show the page with the button."""
-        claim = self._signer.read_unsubscribe_token(token)
-        if claim is None:
-            return self._page("broken", language, status=404)
-        return self._page("ask", language, self._list_name(claim))
+        claim = self._bot.signer.read_unsubscribe_token(token)
+        return self._page("broken" if claim is None else "ask", language, claim)
 
-    def leave(self, token: str, language: str) -> Response:
+    def leave(self, token: str, language: str, by: By = By.PAGE) -> Response:
         """End the subscription; again and again, and for somebody erased, with the same answer."""
-        claim = self._signer.read_unsubscribe_token(token)
+        claim = self._bot.signer.read_unsubscribe_token(token)
         if claim is None:
-            return self._page("broken", language, status=404)
+            return self._page("broken", language, claim)
         # A list that was removed meanwhile has no name any more: then from all of them.
         lists = [one.id for one in self._settings.lists if claim.matches(one.id)]
-        ended = self._subscribers.unsubscribe(claim.subscriber_id, lists)
+        ended = self._bot.people.unsubscribe(claim.subscriber_id, lists, by)
         log("web.unsubscribed", subscriber=claim.subscriber_id, ended=ended)
-        return self._page("left", language, self._list_name(claim))
+        return self._page("left", language, claim)
 
-    def _list_name(self, claim: UnsubscribeClaim) -> str:
-        names = [one.name for one in self._settings.lists if claim.matches(one.id)]
+    def _list_name(self, claim: UnsubscribeClaim | None) -> str:
+        lists = self._settings.lists if claim else ()
+        names = [one.name for one in lists if claim and claim.matches(one.id)]
         return names[0] if names else self._settings.newsletter.name
 
-    def _page(self, step: str, language: str, name: str = "", status: int = 200) -> Response:
+    def _page(self, step: str, language: str, claim: UnsubscribeClaim | None) -> Response:
         language = language or self._settings.newsletter.language
-        values = {"step": step, "list": name, "form_action": "'self'"}
-        html = self._pages.render("unsubscribe.html.j2", language, **values)
-        headers = {
-            "Content-Security-Policy": f"{_FORM}; {CLOSED}",
-            "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
-            "X-Robots-Tag": "noindex",
-            "Vary": "Accept-Language",
-        }
-        return HTMLResponse(html, status, headers)
+        name = self._list_name(claim)
+        notices = {"ask": self._question, "left": self._farewell, "broken": self._broken}
+        return self._answers.kept(language, notices[step](language, name))
+
+    def _question(self, language: str, name: str) -> Notice:
+        say = self._answers.say
+        text = say(language, "leave_text", list=name)
+        return Notice(say(language, "leave_question"), (text,), button=say(language, "leave"))
+
+    def _farewell(self, language: str, name: str) -> Notice:
+        say = self._answers.say
+        again = (self._answers.link("subscribe"), say(language, "subscribe_again"))
+        text = say(language, "left_text", list=name)
+        links = (again,) if self._settings.signup.open else ()
+        return Notice(say(language, "left"), (text,), links=links)
+
+    def _broken(self, language: str, name: str) -> Notice:
+        say = self._answers.say
+        del name
+        text = say(language, "broken_link_text")
+        return Notice(say(language, "broken_link"), (text,), contact=True, status=404)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from newsletter_bot.bot import Bot
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
-from newsletter_bot.web.leaving import Leaving, add_leaving
+from newsletter_bot.web.readers import add_pages
 from newsletter_bot.web.site import Site
 
 
@@ -28,10 +28,11 @@ def make_public(
     process (by its name in service/service.py) begin at once; without it, it comes by itself.
     """
     settings = bot.settings
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    # An address with a slash too many is none: a redirect would name the host that was asked for.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
     add_health(app, bot.subscribers, unready)
-    add_leaving(app, Leaving(settings, bot.subscribers, bot.signer))
+    add_pages(app, bot, ring)
     folder = settings.folder / settings.archive.folder
     app.mount("/", Site(directory=folder, html=True, check_dir=False))
     return app
