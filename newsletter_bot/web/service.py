@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import functools
 import socket
 import threading
+from typing import Any
 
+import anyio.to_thread
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from newsletter_bot.errors import ConfigurationError, TryAgainError
 from newsletter_bot.settings.service import WebTable
+from newsletter_bot.web.clients import Client
+from newsletter_bot.web.crowd import Bounds, Crowd, TrustedProxies
+from newsletter_bot.web.forwarded import Believing
 
 _STOP = 8  # seconds that answers under way get
-_HEAD = 16 * 1024  # bytes of a request's line and headers
-_AT_ONCE = 500  # connections; one more is answered 503
+_THREADS = 24  # for what waits for the database; more would wait for each other
 
 
 class PublicServer:
     """Serves an app of `make_public`; raises TryAgainError when its port is taken."""
 
-    def __init__(self, app: FastAPI, table: WebTable) -> None:
+    def __init__(self, app: ASGIApp, table: WebTable, bounds: Bounds | None = None) -> None:
+        trusted = _trusted(table)
         self._socket = _listen(table)
+        crowd = Crowd(bounds or Bounds(), trusted)
+        protocol: Any = functools.partial(Client, crowd=crowd)
         config = uvicorn.Config(
-            app,
+            Believing(app, trusted),
+            http=protocol,
+            loop="uvloop",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,  # addresses of pages are tokens
             server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=list(table.trusted_proxies),
-            timeout_keep_alive=10,
+            proxy_headers=False,  # Believing does it
+            timeout_keep_alive=crowd.bounds.idle_time,
             timeout_graceful_shutdown=_STOP,
-            h11_max_incomplete_event_size=_HEAD,
-            limit_concurrency=_AT_ONCE,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config, crowd)
         # A thread other than the main one: the library leaves signals alone there.
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
@@ -62,6 +70,32 @@ class PublicServer:
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
+
+
+class _Server(uvicorn.Server):
+    """Minds, several times a second, that nobody takes too long."""
+
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+        super().__init__(config)
+        self._crowd = crowd
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        self._crowd.look(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def _trusted(table: WebTable) -> TrustedProxies:
+    try:
+        return TrustedProxies(table.trusted_proxies)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"web.trusted_proxies: {error}.",
+            "Write addresses and networks, such as 127.0.0.1 or 10.0.0.0/8.",
+        ) from error
 
 
 def _listen(table: WebTable) -> socket.socket:
