@@ -11,6 +11,8 @@ does most of it, `_refusal_of` the rest.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from newsletter_bot.web.crowd import Crowd
 
+_RESET = struct.pack("ii", 1, 0)  # linger, for no time
 _VERSIONS = frozenset({"1.0", "1.1"})
 
 
@@ -43,6 +46,7 @@ class Client(HttpToolsProtocol):
         self._in_body = False
         self._head = 0  # bytes of the head that is being read, at least
         self._fields = 0
+        self._given = 0  # bytes of its fields
         self._body = 0
         self._held: tuple[RequestResponseCycle, Any] | None = None  # until its body is there
 
@@ -87,7 +91,11 @@ class Client(HttpToolsProtocol):
             self.drop()
 
     def drop(self) -> None:
-        """Close at once, without an answer."""
+        """Close at once, without an answer; what was not sent yet is thrown away."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            # Otherwise the kernel goes on offering it, and keeps it in memory, for minutes.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     # ── times ────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +155,7 @@ class Client(HttpToolsProtocol):
         if self._fields or self._body or self._in_body:
             self._head = 0  # what arrived with it belongs to the request before
         self._in_head, self._in_body = True, False
-        self._fields = self._body = 0
+        self._fields = self._given = self._body = 0
         self._wait(self._bounds.head_time)
 
     def on_url(self, url: bytes) -> None:
@@ -159,7 +167,8 @@ class Client(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Read a header; fields behind the body are for nobody here, and must not pass for one."""
         self._fields += 1
-        if self._fields > self._bounds.fields:
+        self._given += len(name) + len(value)
+        if self._fields > self._bounds.fields or self._given > self._bounds.head:
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if not self._in_body:
             super().on_header(name, value)
@@ -233,7 +242,6 @@ class Client(HttpToolsProtocol):
         if self._is_answering() or self.transport.is_closing():
             self.drop()
             return
-        self._held = None
         self._late_at = self.loop.time() + self._bounds.linger_time
         self.transport.write(_refusal(status))
         # Closing now would make the kernel throw away what the client has not read yet.

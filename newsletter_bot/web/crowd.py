@@ -85,6 +85,11 @@ class Crowd:
         for one in tuple(self._members):
             one.look(now)
 
+    def drop_all(self) -> None:
+        """Close whatever is still open."""
+        for one in tuple(self._members):
+            one.drop()
+
     def _make_room(self) -> bool:
         idle = ((one.waiting_since, id(one), one) for one in self._members)
         waiting = [(since, key, one) for since, key, one in idle if since is not None]

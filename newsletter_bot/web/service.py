@@ -83,6 +83,11 @@ class _Server(uvicorn.Server):
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         await super().startup(sockets)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._crowd.drop_all()
+        await asyncio.sleep(0)  # in which they are closed
+
     async def on_tick(self, counter: int) -> bool:
         self._crowd.look(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
