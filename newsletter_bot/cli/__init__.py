@@ -18,6 +18,7 @@ from newsletter_bot.errors import NewsletterError
 # name → "module:attribute"; imported when the command runs, so that `--help` stays quick
 COMMANDS = {
     "alerts": "alerts:alerts",
+    "api-key": "api_keys:api_key",
     "approve": "schedule:approve",
     "archive": "archive:archive",
     "calendar": "schedule:calendar_",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from newsletter_bot.bot import Bot
+from newsletter_bot.web.api import add_api
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
 from newsletter_bot.web.readers import add_pages
@@ -33,6 +34,7 @@ def make_public(
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
     add_health(app, bot.subscribers, unready)
     add_pages(app, bot, ring)
+    add_api(app, bot, ring)
     folder = settings.folder / settings.archive.folder
     app.mount("/", Site(directory=folder, html=True, check_dir=False))
     return app
