@@ -21,6 +21,7 @@ COMMANDS = {
     "api-key": "api_keys:api_key",
     "approve": "schedule:approve",
     "archive": "archive:archive",
+    "bounces": "bounces:bounces",
     "calendar": "schedule:calendar_",
     "cancel": "control:cancel",
     "channels": "channels:channels",

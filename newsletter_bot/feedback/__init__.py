@@ -1,0 +1,1 @@
+"""What comes back: bounces, complaints, auto-replies and unsubscribe requests, read as data."""
