@@ -47,10 +47,9 @@ def signs(mail: Mail) -> Signs:
         "codes": 1 if _CODE.search(notice) else 0,
         "returned": 1 if mail.returned.strip() else 0,
     }
-    if head.get("subject").lower().startswith(("re:", "aw:", "fwd:", "fw:", "sv:")):
-        found["answer"] = -2 if not null else 0
-    if head.raw("in-reply-to") and not null and not found["sender"]:
-        found["in reply"] = -1
+    if not null and not found["sender"]:
+        answer = head.get("subject").lower().startswith(("re:", "aw:", "fwd:", "fw:", "sv:"))
+        found["answer"] = -2 * answer - bool(head.raw("in-reply-to"))
     return Signs(sum(found.values()), tuple(name for name, weight in found.items() if weight > 0))
 
 
