@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from types import FrameType
+from collections.abc import Callable
 
 import click
 
@@ -31,13 +30,7 @@ def run(session: Session, only: tuple[str, ...]) -> None:
     bot = session.bot
     configure(bot.settings.service.logs, sys.stderr)
     roles = {Role(one) for one in only} or set(Role)
-    ended = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    wait_for_end = _listen_for_signals()
     service = Service(bot, roles)
     server = None
     if Role.WEB in roles:
@@ -47,7 +40,7 @@ def run(session: Session, only: tuple[str, ...]) -> None:
         session.console.print(f"Listening on {server.address}")
     service.start()
     try:
-        ended.wait()
+        wait_for_end()
     finally:
         if server is not None:
             server.begin_to_stop()
@@ -55,6 +48,20 @@ def run(session: Session, only: tuple[str, ...]) -> None:
         if server is not None:
             server.stop()
         _leave(session)
+
+
+def _listen_for_signals() -> Callable[[], object]:
+    """Hear SIGINT and SIGTERM from now on; returns what waits for one of them.
+
+    They come through a pipe: Python runs a handler in the main thread alone, which does not wake
+    for a signal that arrives just as it begins to wait for an Event (3.11, seen 2026-11).
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+    return lambda: os.read(heard, 1)
 
 
 def _leave(session: Session) -> None:

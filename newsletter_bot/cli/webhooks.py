@@ -38,7 +38,7 @@ def list_(session: Session) -> None:
         events = " ".join(kind.value for kind in one.events)
         said = escape(_last(session, standing))
         table.add_row(one.name, events, *(f"{count:,}" for count in counts), said)
-    session.console.print(table if found else "newsletter.toml has no [[webhooks]].")
+    session.console.print(table if found else escape("newsletter.toml has no [[webhooks]]."))
 
 
 def _standing(one: WebhookTable, standing: Standing) -> dict[str, Any]:
