@@ -5,14 +5,29 @@ No other file writes a subscription's state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Text,
+    Update,
+    bindparam,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.outbox import Outbox
+from newsletter_bot.storage.prepared import Prepared
+from newsletter_bot.storage.rows import json_rows
 from newsletter_bot.storage.tables import subscribers, subscription_changes, subscriptions
 from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.consent import By
@@ -90,16 +105,19 @@ class Transitions:
             SubscriptionState.ACTIVE,
         ),
     ) -> list[str]:
-        """End subscriptions to some lists, or to all when none is named; returns which ended."""
-        where = [
-            subscriptions.c.subscriber_id == person,
-            subscriptions.c.state.in_([one.value for one in states]),
-        ]
-        if lists:
-            where.append(subscriptions.c.list.in_(lists))
-        ended = update(subscriptions).where(*where)
-        ended = ended.values(state=SubscriptionState.UNSUBSCRIBED.value, changed_at=moment.at)
-        found = connection.execute(ended.returning(subscriptions.c.list)).scalars().all()
+        """End subscriptions to some lists, or to all when none is named; returns which ended.
+
+        `states` are those that end: one or two.
+        """
+        values = {
+            "person": person,
+            "at": moment.at,
+            "first": states[0].value,
+            "second": states[-1].value,
+            **({"rows": json.dumps([{"list": name} for name in lists])} if lists else {}),
+        }
+        cursor = (_LEAVE_SOME if lists else _LEAVE_ALL).run(connection, **values)
+        found = [row[0] for row in cursor.fetchall()]
         return self._note(connection, person, found, SubscriptionState.UNSUBSCRIBED, moment)
 
     def enroll(
@@ -126,9 +144,10 @@ class Transitions:
         state: SubscriptionState,
         moment: Moment,
     ) -> list[str]:
-        changes = [_change(person, name, state, moment) for name in sorted(lists)]
-        if changes:
-            connection.execute(insert(subscription_changes), changes)
+        for name in sorted(lists):
+            values = {"person": person, "list": name, "state": state.value, "by": moment.by.value}
+            _NOTE.run(connection, at=moment.at, **values)
+        if lists:
             self._tell(connection, person, sorted(lists), state, moment)
         return sorted(lists)
 
@@ -187,16 +206,28 @@ def _rows(
     ]
 
 
-def _change(
-    person: int, name: str, state: SubscriptionState, moment: Moment
-) -> dict[str, str | int]:
-    return {
-        "subscriber_id": person,
-        "list": name,
-        "state": state.value,
-        "by": moment.by.value,
-        "at": moment.at,
-    }
+def _leaving(dialect: str, *, some: bool) -> Update:
+    state = subscriptions.c.state
+    where = [
+        subscriptions.c.subscriber_id == bindparam("person"),
+        or_(state == bindparam("first"), state == bindparam("second")),
+    ]
+    if some:
+        where.append(subscriptions.c.list.in_(select(json_rows(dialect, list=Text)["list"])))
+    values = {"state": SubscriptionState.UNSUBSCRIBED.value, "changed_at": bindparam("at")}
+    return update(subscriptions).where(*where).values(values).returning(subscriptions.c.list)
+
+
+def _noting(_dialect: str) -> Insert:
+    names = {"person": "subscriber_id", **{name: name for name in ("list", "state", "by", "at")}}
+    values: dict[str, Any] = {column: bindparam(name) for name, column in names.items()}
+    return insert(subscription_changes).values(values).inline()
+
+
+# Mail programs' one-click posts come thousands at a time, right after an issue was sent.
+_LEAVE_SOME = Prepared(partial(_leaving, some=True))
+_LEAVE_ALL = Prepared(partial(_leaving, some=False))
+_NOTE = Prepared(_noting)
 
 
 def _enroll(
