@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 from newsletter_bot.settings.people import HookType
@@ -71,9 +72,9 @@ def test_confirming_and_leaving_at_once_end_in_a_state_that_somebody_asked_for(
     acts: list[Callable[[], object]] = []
     for signup, person in zip(asked, people, strict=True):
         acts += [
-            lambda signup=signup: town.people.confirm(signup),
-            lambda person=person: town.people.unsubscribe(person, by=By.ONE_CLICK),
-            lambda person=person: town.store.unsubscribe(person, by=By.ONE_CLICK),
+            partial(town.people.confirm, signup),
+            partial(town.people.unsubscribe, person, by=By.ONE_CLICK),
+            partial(town.store.unsubscribe, person, by=By.ONE_CLICK),
         ]
     together(*acts)
     consistent(town, people)
@@ -95,8 +96,7 @@ def test_requests_are_settled_once_by_several_processes(make_town: MakeTown) -> 
 def test_a_limit_holds_whoever_asks_at_the_same_moment(make_town: MakeTown) -> None:
     towns = [make_town(per_prefix="5/h") for _ in range(2)]
     acts: list[Callable[[], object]] = [
-        lambda number=number: towns[number % 2].ask(f"r{number}@example.com")
-        for number in range(16)
+        partial(towns[number % 2].ask, f"r{number}@example.com") for number in range(16)
     ]
     results = together(*acts)
     assert sum(isinstance(one, int) for one in results) == 5
