@@ -11,6 +11,7 @@ does most of it, `_refusal_of` the rest.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from http import HTTPStatus
@@ -37,6 +38,7 @@ class Client(HttpToolsProtocol):
         self._crowd = crowd
         self._bounds = crowd.bounds
         self.peer = ""
+        self.url = b""  # nothing was asked for yet
         self._since = 0.0  # when it began to wait for what it waits for
         self._late_at: float | None = None  # when what is being read must have arrived
         self._stalled_at: float | None = None  # since when an answer does not get away
@@ -243,19 +245,23 @@ class Client(HttpToolsProtocol):
             self.drop()
             return
         self._late_at = self.loop.time() + self._bounds.linger_time
-        self.transport.write(_refusal(status))
+        self.transport.write(_refusal(status, to_program=self.url.startswith(_API)))
         # Closing now would make the kernel throw away what the client has not read yet.
         self.transport.write_eof()
 
 
+_API = b"/api/"  # where programs ask
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
-def _refusal(status: HTTPStatus) -> bytes:
-    words = f"{status.phrase}\n"
+def _refusal(status: HTTPStatus, *, to_program: bool) -> bytes:
+    kind, words = "text/plain; charset=utf-8", f"{status.phrase}\n"
+    if to_program:  # RFC 9457 section 4.2.1: no more to say than the status does
+        problem = {"type": "about:blank", "title": status.phrase, "status": status.value}
+        kind, words = "application/problem+json", json.dumps(problem)
     return (
         f"HTTP/1.1 {status} {status.phrase}\r\n"
-        "content-type: text/plain; charset=utf-8\r\n"
+        f"content-type: {kind}\r\n"
         f"content-length: {len(words)}\r\n"
         "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
         "x-content-type-options: nosniff\r\n"

@@ -15,7 +15,14 @@ from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber
 from newsletter_bot.web.api.asked import Answer, Asked, Writing, changes
 from newsletter_bot.web.api.keys import Scope
 from newsletter_bot.web.api.people_store import PersonRow, Wanted
-from newsletter_bot.web.api.problems import WRITES, Kind, Problem, responses
+from newsletter_bot.web.api.problems import (
+    ADDITION,
+    REQUEST,
+    WRITES,
+    Kind,
+    Problem,
+    responses,
+)
 from newsletter_bot.web.api.subscribers import address_of, people
 from newsletter_bot.web.api.words import AddressText, Body, Line, ListId, Moment, Reason
 
@@ -87,12 +94,13 @@ class Added(BaseModel):
 
 
 def _variant(value: Any) -> str:
-    confirm = value.get("confirm") if isinstance(value, Mapping) else value.confirm
-    return "addition" if confirm is False else "request"
+    """Tell which of the two is meant; what is neither is told what a request lacks."""
+    confirm = value.get("confirm") if isinstance(value, Mapping) else None
+    return ADDITION if confirm is False else REQUEST
 
 
 New = Annotated[
-    Annotated[Request, Variant("request")] | Annotated[Addition, Variant("addition")],
+    Annotated[Request, Variant(REQUEST)] | Annotated[Addition, Variant(ADDITION)],
     Discriminator(_variant),
 ]
 

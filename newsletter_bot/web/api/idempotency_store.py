@@ -84,7 +84,7 @@ def _claim(connection: Connection, request: Request, now: int) -> Kept | None:
     }
     connection.execute(delete(idempotency).where(_is(request), _Columns.at < now - KEPT))
     insert = upserting(connection, idempotency).values(values).on_conflict_do_nothing()
-    if connection.execute(insert).rowcount:
+    if connection.execute(insert.returning(_Columns.key)).scalar() is not None:
         return None
     row = connection.execute(select(idempotency).where(_is(request))).mappings().one_or_none()
     if row is None:  # freed between the two statements, by another process

@@ -14,6 +14,9 @@ MEDIA_TYPE = "application/problem+json"
 _URN = "urn:newsletter-bot:problem:"
 _MOST = 20  # errors told at once
 _LONGEST = 300  # characters of one error
+# Which of two bodies an error is about: pydantic names it in a path, where no request has it.
+REQUEST, ADDITION = "(request)", "(addition)"
+_UNSEEN = (REQUEST, ADDITION)
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -106,7 +109,7 @@ def invalid(detail: str, pointer: str = "", parameter: str = "") -> Problem:
 
 def field_error(error: Mapping[str, Any]) -> FieldError:
     """Return one error of pydantic's, without what the request said there."""
-    place, *path = error["loc"]
+    place, *path = (step for step in error["loc"] if step not in _UNSEEN)
     detail = str(error["msg"]).removeprefix("Value error, ")[:_LONGEST]
     if place != "body":
         return FieldError(detail=detail, parameter="/".join(map(str, path))[:_LONGEST])
