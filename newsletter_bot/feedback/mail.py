@@ -32,15 +32,16 @@ _MARK = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _HEAD = re.compile(
-    r"^[ \t>|]{0,4}(?:Received: (?:from|by|\(q|\()|Return-Path: ?<|DKIM-Signature: |X-Received: )",
+    r"^[ \t>|]{0,4}(?:Received: ?(?:from|by|\()|Return-Path: ?<|DKIM-Signature: |X-Received: )",
     re.MULTILINE | re.IGNORECASE,
 )
 _FIELD = re.compile(
     r"(?:(?:From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|Reply-To|Sender|X-Mailer"
-    r"|List-[A-Za-z]{1,20}|Precedence|Errors-To): [^\n]*\n(?:[ \t][^\n]*\n){0,20}){4,40}",
+    r"|List-[A-Za-z]{1,20}|Precedence|Errors-To|User-Agent): ?[^\n]*\n"
+    r"(?:[ \t][^\n]*\n){0,20}){4,40}",
     re.IGNORECASE,
 )
-_FIELD_AT = re.compile(r"^(?=[A-Z][A-Za-z-]{1,20}: )", re.MULTILINE)
+_FIELD_AT = re.compile(r"^(?=[A-Z][A-Za-z-]{1,20}:)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def take_apart(data: bytes) -> Mail:
     parts = leaves(head)
     notice, pasted = _split(_notice(parts)[:_LONGEST_TEXT])
     returned = [one.decoded() for one in parts if one.type in RETURNED]
+    returned += [_whole(one) for one in parts if one is not head and _is_bare(one)]
     return Mail(
         head=head,
         notice=notice[:_LONGEST_NOTICE],
@@ -83,11 +85,20 @@ def _of_type(parts: list[Part], *endings: str) -> tuple[str, ...]:
 
 
 def _notice(parts: list[Part]) -> str:
-    texts = [one for one in parts if _is_text(one)]
+    texts = [one for one in parts if _is_text(one) and (len(parts) == 1 or not _is_bare(one))]
     plain = [one.text() for one in texts if one.type != "text/html"]
     if sum(len(one.strip()) for one in plain) < _ENOUGH:
         plain += [one.text() for one in texts if one.type == "text/html"]
     return "\n".join(plain)
+
+
+def _is_bare(part: Part) -> bool:
+    """Tell whether a part is a message without a part's head around it (Mail2000)."""
+    return bool(part.raw("received") or part.raw("return-path"))
+
+
+def _whole(part: Part) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in part.headers) + f"\n\n{part.body}"
 
 
 def _is_text(part: Part) -> bool:

@@ -10,12 +10,13 @@ from newsletter_bot.feedback.rules import phrase
 
 _NULL = re.compile(r"<\s*>|<?mailer.?daemon", re.IGNORECASE)
 _CODE = re.compile(
-    r"(?<![\d.])(?:[45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3}|5\d\d[ -][<A-Za-z(#]|#[45]\.\d\.\d)"
+    r"(?<![\d.])(?:[45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3}|5\d\d[ -]{1,3}[<A-Za-z(#]|#[45]\.\d\.\d)"
 )
 _ENOUGH = 4
 _WITHOUT_WORDS = 5
 # A person may write of a bounce and quote it, in the same words.
-_MACHINE = frozenset({"X-Failed-Recipients", "report", "sender", "return path"})
+_MACHINE = frozenset({"X-Failed-Recipients", "report", "sender", "return path", "program"})
+_BEGINNING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def signs(mail: Mail) -> Signs:
         "report": 3 if _is_report(mail) else 0,
         "sender": _of_sender(f"{head.get('from')} {head.get('sender')}"),
         "return path": 2 if null else 0,
+        "program": 2 if phrase("program").search(_first_line(notice)) else 0,
         "subject": 2 if phrase("subject").search(head.get("subject")) else 0,
         "words": 1 if phrase("sentence").search(notice) else 0,
         "codes": 1 if _CODE.search(notice) else 0,
@@ -57,6 +59,10 @@ def _of_sender(sender: str) -> int:
     if phrase("mailer-daemon").search(sender):
         return 3
     return 2 if phrase("daemon").search(sender) or not sender.strip() else 0
+
+
+def _first_line(text: str) -> str:
+    return text.lstrip()[:_BEGINNING].partition("\n")[0]
 
 
 def is_delay(mail: Mail) -> bool:

@@ -93,7 +93,7 @@ _SPOTS = (
         "name and address",
         "Exchange, Mercury",
         r"^[\s>*•-]{0,16}(?:\"[^\"\n]{1,80}\"|[\w .,'-]{1,60})[ \t]?",
-        rf"<(?P<a>{ADDRESS})>[ \t]*(?P<said>)$",
+        rf"<(?:mailto:)?(?P<a>{ADDRESS})>[ \t]*(?P<said>)$",
     ),
     _spot(
         "550 <address>...",

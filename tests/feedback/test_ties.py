@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.feedback.model import Affected, Fault, Kind, Reading
 from newsletter_bot.feedback.read import read_mail
 from newsletter_bot.subscribers.tokens import TokenSigner
+from tests.delivery.test_composer import SECRET, WHEN, recipient, rendering, settings
 from tests.feedback.corpus import TOKEN, UNSUBSCRIBE
 
 SIGNER = TokenSigner(b"a secret for tests, long enough")
@@ -48,6 +50,23 @@ def test_a_reference_survives_where_the_return_path_is_lost() -> None:
     assert ties.bounce_tokens == (FIRST,)
     assert ties.message_ids == ("i@x",)
     assert SIGNER.read_bounce_token(ties.bounce_tokens[0]) == 1
+
+
+def test_a_message_of_ours_is_known_again_in_every_way_it_comes_back() -> None:
+    message = Composer(rendering(), settings(), SECRET).compose(recipient(7), WHEN)
+    sent = message.content.decode()
+    head = sent.partition("\r\n\r\n")[0]
+    part = f"{DAEMON}Content-Type: multipart/report; boundary=x\n\n--x\n{NOTICE}\n--x\n"
+    for mail in (
+        f"{part}Content-Type: message/rfc822\n\n{sent}\n--x--\n",
+        f"{part}Content-Type: text/rfc822-headers\n\n{head}\n--x--\n",
+        f"{DAEMON}{NOTICE}--- Below this line is a copy of the message.\n\n{sent}",
+        f"To: {message.sender}\n{DAEMON}{NOTICE}",
+    ):
+        reading = read_mail(mail.encode())
+        assert reading.kind is Kind.BOUNCE
+        [token] = reading.ties.bounce_tokens
+        assert TokenSigner(SECRET).read_bounce_token(token) == 7
 
 
 def test_an_envelope_id_is_found() -> None:
