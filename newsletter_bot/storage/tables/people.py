@@ -64,6 +64,7 @@ suppressions = Table(
     Column("suppression_key", LargeBinary, primary_key=True),  # outlives the person's erasure
     Column("reason", Text, nullable=False),
     Column("added_at", BigInteger, nullable=False),
+    Index("ix_suppressions_added_at_suppression_key", "added_at", "suppression_key"),  # in pages
 )
 
 # The ids below stand in tokens: autoincrement, so that SQLite never gives one out again.

@@ -20,6 +20,9 @@ def upgrade() -> None:
     op.add_column("issues", sa.Column("selection", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("issues", _time("told_at", optional=True))
     op.execute("UPDATE issues SET told_at = finished_at")
+    op.create_index(
+        "ix_suppressions_added_at_suppression_key", "suppressions", ["added_at", "suppression_key"]
+    )
     _subscription_changes()
     _signups()
     _letters()
