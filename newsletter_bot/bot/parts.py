@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
-    from newsletter_bot.storage.outbox import Outbox
+    from newsletter_bot.storage.outbox import Doorbell, Outbox
     from newsletter_bot.storage.writer import Writer
     from newsletter_bot.subscribers.people import People
     from newsletter_bot.subscribers.segments import Segments
@@ -75,7 +75,14 @@ class Parts:
         """Where events for [[webhooks]] are put."""
         from newsletter_bot.storage.outbox import Outbox
 
-        return Outbox.of(self.settings)
+        return Outbox.of(self.settings, self.doorbell.ring)
+
+    @cached_property
+    def doorbell(self) -> Doorbell:
+        """What rings when there is something to tell."""
+        from newsletter_bot.storage.outbox import Doorbell
+
+        return Doorbell()
 
     @property
     def webhooks(self) -> Webhooks:

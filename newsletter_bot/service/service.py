@@ -30,6 +30,7 @@ from newsletter_bot.storage.instance import Instance, state_folder
 _MARK = 60.0  # seconds between two changes of the machine's mark
 _TIDY = 3600.0
 _SENDERS = 4  # issues and sequences that are sent at the same time
+_MOMENT = 0.5  # seconds from an event to the courier: it is committed by then, or soon after
 _STOP = 9.0  # seconds that messages in flight and duties get at the end
 
 
@@ -69,6 +70,8 @@ class Service:
         ring_hooks = partial(self._ticker.ring, "hooks")
         ways = Ways(self._alerts.say, ring_hooks, lambda: bool(self.objection))
         self._courier = bot.webhooks.courier(ways)
+        self._hooks_rung = False
+        bot.doorbell.answer = self._ring_hooks
         self._clock = clock
         self._looked_at = 0.0
         self._stopping = Event()
@@ -91,7 +94,7 @@ class Service:
             self._ticker.every(tick, "crosspost", self._quietly(self._posting.look))
             self._ticker.every(tick, "people", self._quietly(self._people.settle))
             self._ticker.every(tick, "letters", self._quietly(self._people.send))
-            self._ticker.every(tick, "hooks", self._quietly(self._courier.look))
+            self._ticker.every(tick, "hooks", self._quietly(self._tell_hooks))
         self._ticker.start()
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
 
@@ -194,6 +197,16 @@ class Service:
             log("send.finished", **tally.to_json())
             self._ticker.ring("crosspost")
             self._ticker.ring("hooks")
+
+    def _tell_hooks(self) -> None:
+        self._hooks_rung = False
+        self._courier.look()
+
+    def _ring_hooks(self) -> None:
+        """Have the courier look in a moment, once for all that is told until then."""
+        if not self._hooks_rung:
+            self._hooks_rung = True
+            self._ticker.ring("hooks", time.time() + _MOMENT)
 
     # ── what is told ─────────────────────────────────────────────────────────────────────────
 

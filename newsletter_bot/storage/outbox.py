@@ -6,7 +6,7 @@ The outbox is emptied by `hooks`; this is the one place where events are put int
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,16 +16,28 @@ from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.tables import hook_events
 
 
+class Doorbell:
+    """What an outbox rings; whoever delivers in this process may answer it."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[], None] = lambda: None
+
+    def ring(self) -> None:
+        """Say that an event was put in; it is committed in a moment."""
+        self.answer()
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """Keeps events for endpoints; without any endpoint it keeps nothing."""
 
     wanted: frozenset[str]
+    bell: Callable[[], None] = lambda: None  # called with each event, before its commit
 
     @classmethod
-    def of(cls, settings: Settings) -> Outbox:
+    def of(cls, settings: Settings, bell: Callable[[], None] = lambda: None) -> Outbox:
         """Keep what the endpoints of newsletter.toml want."""
-        return cls(frozenset(kind.value for one in settings.webhooks for kind in one.events))
+        return cls(frozenset(kind.value for one in settings.webhooks for kind in one.events), bell)
 
     def tell(
         self,
@@ -49,3 +61,4 @@ class Outbox:
                 "at": at,
             }
             connection.execute(hook_events.insert().values(row))
+            self.bell()

@@ -11,12 +11,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Connection, update
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.tables import hook_deliveries
+from newsletter_bot.subscribers.address import parse_address
+from newsletter_bot.subscribers.model import NewSubscriber
 from tests.servers.hook_server import HookServer, Reply
 from tests.servers.outside import wait_for
 
@@ -42,10 +45,11 @@ class Workers:
         with closing(self.bot()) as bot:
             bot.writer.run(change)
 
-    def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "newsletter_bot", "-C", str(self.folder)]
+    def start(self, *parts: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "newsletter_bot", "-C", str(self.folder), "run"]
+        command += [word for part in parts or ("worker",) for word in ("--only", part)]
         log = (self.folder.parent / f"log{len(self.processes)}").open("w")
-        process = subprocess.Popen([*command, "run", "--only", "worker"], stderr=log, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()
         self.processes.append(process)
         return process
@@ -98,6 +102,28 @@ def test_killed_between_the_request_and_its_commit_it_repeats_it_under_the_same_
     first, second = server.calls
     assert first.id == second.id
     assert first.body == second.body
+
+
+def test_what_happens_in_the_process_is_told_without_waiting_for_the_next_tick(
+    workers: Workers, server: HookServer
+) -> None:
+    toml = workers.folder / "newsletter.toml"
+    toml.write_text(toml.read_text().replace('"1s"', '"1h"') + '[web]\nport = 0\n')
+    with closing(workers.bot()) as bot:
+        bot.subscribers.add([NewSubscriber(parse_address("a@example.com"))], "weekly", {})
+        person = bot.subscribers.find("a@example.com")
+        assert person is not None
+        token = bot.signer.unsubscribe_token(person.subscriber.id, "weekly")
+    process = workers.start("web", "worker")
+    assert process.stdout is not None
+    address = process.stdout.readline().removeprefix("Listening on ").strip()
+    log = workers.folder.parent / "log0"
+    wait_for(lambda: "service.started" in log.read_text())
+    httpx.post(f"{address}u/{token}", data={"List-Unsubscribe": "One-Click"}, timeout=PATIENCE)
+    wait_for(lambda: server.calls)
+    (call,) = server.calls
+    assert call.json["type"] == "subscriber.unsubscribed"
+    assert call.json["data"]["by"] == "one-click"
 
 
 def test_several_processes_deliver_each_event_once(workers: Workers, server: HookServer) -> None:
