@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -122,6 +122,7 @@ class Pages:
         return (found[0] / name).read_text(encoding="utf-8").strip()
 
 
+@lru_cache(maxsize=8)
 def style_hash(style: str) -> str:
     """Return the source expression (CSP level 3) that allows this style sheet in a page."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

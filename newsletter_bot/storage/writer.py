@@ -21,6 +21,7 @@ from newsletter_bot.storage.savepoints import within
 from newsletter_bot.storage.weather import closing, is_clash, is_weather, weather
 
 Result = TypeVar("Result")
+Change = Callable[[Connection], Result]
 
 _ATTEMPTS = 5
 _PAUSE = 0.02  # seconds, longer each time
@@ -42,7 +43,7 @@ class Writer:
         shared = engine.dialect.name == "sqlite"
         self._group = GroupCommit(engine, limits or Limits()) if shared else None
 
-    def run(self, change: Callable[[Connection], Result]) -> Result:
+    def run(self, change: Change[Result]) -> Result:
         """Make a change and return its result once it is on disk.
 
         `change` uses the connection it is given and nothing else of the database, and is quick; on
@@ -64,7 +65,7 @@ class Writer:
         """True where changes share commits, so that `submit` needs no thread for each."""
         return self._group is not None
 
-    def submit(self, change: Callable[[Connection], Result]) -> Future[Result]:
+    def submit(self, change: Change[Result]) -> Future[Result]:
         """Hand in a change without waiting for it, where `shares` is true.
 
         The future ends as `run` would. Raises TryAgainError at once when too many wait already.
@@ -78,7 +79,7 @@ class Writer:
         if self._group is not None:
             self._group.close()
 
-    def _noting(self, change: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
+    def _noting(self, change: Change[Result]) -> Change[Result]:
         """Return the change, made so that a change within it finds its connection."""
 
         def noted(connection: Connection) -> Result:
@@ -90,7 +91,7 @@ class Writer:
 
         return noted
 
-    def _run_alone(self, change: Callable[[Connection], Result]) -> Result:
+    def _run_alone(self, change: Change[Result]) -> Result:
         for attempt in range(1, _ATTEMPTS + 1):
             if self._closed:
                 raise closing()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from newsletter_bot.errors import DataError
 from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.engine import reading
+from newsletter_bot.storage.writer import Change
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.address_change_store import Moving, find_change
 from newsletter_bot.subscribers.arriving import Arriving, Backing
@@ -107,9 +108,11 @@ class People(Arriving):
 
         `who` is an address (raises AddressError) or a subscriber's id.
         """
-        return self._writer.run(
-            lambda connection: self._store.unsubscribe_in(connection, who, lists, by)
-        )
+        return self._writer.run(self.unsubscribing(who, lists, by))
+
+    def unsubscribing(self, who: str | int, lists: Sequence[str], by: By) -> Change[int]:
+        """Return what `unsubscribe` does as a change for the Writer, which may wait elsewhere."""
+        return lambda connection: self._store.unsubscribe_in(connection, who, lists, by)
 
     def unsubscribe_claim(self, claim: UnsubscribeClaim, by: By) -> int:
         """Do what an unsubscribe token claims; returns how many subscriptions ended.

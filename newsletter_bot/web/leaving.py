@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from starlette.routing import Route
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.logs import log
 from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.tokens import UnsubscribeClaim
 from newsletter_bot.web.bodies import body_of
+from newsletter_bot.web.changing import make
 from newsletter_bot.web.languages import language_of
 from newsletter_bot.web.pages import Answers, Notice
 
@@ -21,15 +22,18 @@ _ONE_CLICK = b"List-Unsubscribe"
 def add_leaving(app: FastAPI, leaving: Leaving) -> None:
     """Answer `/u/…`."""
 
+    async def leave(request: Request) -> Response:
+        body = await body_of(request)
+        by = By.ONE_CLICK if _ONE_CLICK in body else By.PAGE
+        return await leaving.leave(request.path_params["token"], language_of(request), by)
+
+    # Starlette's own route: mail programs post thousands at a time, and FastAPI's would cost more
+    # than everything else about it.
+    app.router.routes.append(Route("/u/{token}", leave, methods=["POST"]))
+
     @app.api_route("/u/{token}", methods=["GET", "HEAD"])
     def ask(token: str, request: Request) -> Response:
         return leaving.ask(token, language_of(request))
-
-    @app.post("/u/{token}")
-    async def leave(token: str, request: Request) -> Response:
-        body = await body_of(request)
-        by = By.ONE_CLICK if _ONE_CLICK in body else By.PAGE
-        return await run_in_threadpool(leaving.leave, token, language_of(request), by)
 
 
 class Leaving:
@@ -48,14 +52,15 @@ class Leaving:
         claim = self._bot.signer.read_unsubscribe_token(token)
         return self._page("broken" if claim is None else "ask", language, claim)
 
-    def leave(self, token: str, language: str, by: By = By.PAGE) -> Response:
+    async def leave(self, token: str, language: str, by: By) -> Response:
         """End the subscription; again and again, and for somebody erased, with the same answer."""
         claim = self._bot.signer.read_unsubscribe_token(token)
         if claim is None:
             return self._page("broken", language, claim)
         # A list that was removed meanwhile has no name any more: then from all of them.
         lists = [one.id for one in self._settings.lists if claim.matches(one.id)]
-        ended = self._bot.people.unsubscribe(claim.subscriber_id, lists, by)
+        change = self._bot.people.unsubscribing(claim.subscriber_id, lists, by)
+        ended = await make(self._bot.writer, change)
         log("web.unsubscribed", subscriber=claim.subscriber_id, ended=ended)
         return self._page("left", language, claim)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,7 +71,7 @@ class Answers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._pages = Pages(settings)
-        self._kept: dict[tuple[str, Notice], bytes] = {}
+        self._kept: dict[tuple[str, Notice], Response] = {}
 
     def say(self, language: str, word: str, **parts: object) -> str:
         """Return one of the pages' words, with what stands for its `{parts}`."""
@@ -102,9 +103,13 @@ class Answers:
 
     def kept(self, language: str, notice: Notice) -> Response:
         """Answer with a message that is the same for everybody, and written only once."""
-        if (language, notice) not in self._kept:
-            self._kept[language, notice] = self._written(language, notice)
-        return self._answer(self._kept[language, notice], notice.status, PRIVATE)
+        known = self._kept.get((language, notice))
+        if known is None:
+            html = self._written(language, notice)
+            known = self._kept[language, notice] = self._answer(html, notice.status, PRIVATE)
+        answer = copy(known)
+        answer.raw_headers = list(known.raw_headers)  # which who asked may add to
+        return answer
 
     def dead(self, language: str) -> Response:
         """Answer for a token that we did not make, or whose person or request is gone.

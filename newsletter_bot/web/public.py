@@ -30,7 +30,14 @@ def make_public(
     """
     settings = bot.settings
     # An address with a slash too many is none: a redirect would name the host that was asked for.
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    # The framework would tell whoever traces programs the addresses of pages, which are tokens.
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
     add_health(app, bot.subscribers, unready)
     add_pages(app, bot, ring)
