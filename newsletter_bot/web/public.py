@@ -15,7 +15,7 @@ from newsletter_bot.web.api import add_api
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
 from newsletter_bot.web.readers import add_pages
-from newsletter_bot.web.site import Site
+from newsletter_bot.web.site import First, Site
 
 
 def make_public(
@@ -38,10 +38,11 @@ def make_public(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    site = Site(settings.folder / settings.archive.folder)
+    app.add_middleware(First, site)
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
     add_health(app, bot.subscribers, unready)
     add_pages(app, bot, ring)
     add_api(app, bot, ring)
-    folder = settings.folder / settings.archive.folder
-    app.mount("/", Site(directory=folder, html=True, check_dir=False))
+    app.mount("/", site)
     return app
