@@ -7,7 +7,7 @@ import re
 # Each run is bounded, so that looking through a megabyte takes a bounded time for each letter.
 _ATOM = r"[\w.!#$%&'*+/=?^`{|}~-]"
 _LOCAL = rf"(?<!{_ATOM}){_ATOM}{{1,128}}"  # 64 by RFC 5321; return paths are often longer
-_DOMAIN = r"[A-Za-z0-9\u0080-\uffff*_](?:[\w*.-]{0,250}[\w*])?"
+_DOMAIN = r"[\w*](?:[\w*.-]{0,250}[\w*])?"
 ADDRESS = rf"(?:\"[^\"\n<>]{{1,64}}\"|{_LOCAL})@{_DOMAIN}"
 _ADDRESS = re.compile(ADDRESS)
 _HEX = re.compile(r"\\x\{([0-9A-Fa-f]{1,5})\}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from newsletter_bot.feedback.addresses import ADDRESS, addresses, is_a_machines, tidy
 from newsletter_bot.feedback.mail import Mail
@@ -35,8 +36,13 @@ class Spot:
     """One way to name who did not get it; `line` is searched in each line."""
 
     name: str
-    line: re.Pattern[str]
     note: str
+    line: str
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The line's pattern, compiled when a mail first needs it."""
+        return _compiled(self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,12 @@ class Named:
 
 
 def _spot(name: str, note: str, *line: str) -> Spot:
-    return Spot(name, re.compile("".join(line), re.IGNORECASE), note)
+    return Spot(name, note, "".join(line))
+
+
+@cache
+def _compiled(line: str) -> re.Pattern[str]:
+    return re.compile(line, re.IGNORECASE)
 
 
 _SPOTS = (
@@ -169,9 +180,9 @@ def _with_header(header: list[str], lines: list[str], ours: set[str]) -> list[Na
 
 
 def _by(spot: Spot, lines: list[str], ours: set[str]) -> list[Named]:
-    at = []
+    at, pattern = [], spot.pattern
     for number, line in enumerate(lines):
-        found = spot.line.search(line) if "@" in line else None
+        found = pattern.search(line) if "@" in line else None
         address = tidy(found["a"]) if found else ""
         if found and address and address.casefold() not in ours and not is_a_machines(address):
             at.append((number, address, found["said"]))
