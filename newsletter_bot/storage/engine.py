@@ -97,6 +97,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         # FULL: a committed `sending` or outcome survives power loss.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # What is erased is overwritten, not only unlinked: `forget` leaves nothing in the file.
+        cursor.execute("PRAGMA secure_delete = ON")
         cursor.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")  # of all but BEGIN IMMEDIATE
 
 

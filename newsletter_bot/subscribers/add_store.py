@@ -8,13 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from newsletter_bot.storage.tables import subscribers, subscriptions, suppressions
-from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.address import Address
 from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.model import AddOutcome, NewSubscriber, SubscriptionState
 from newsletter_bot.subscribers.transitions_store import Moment, Transitions
-
-__all__ = ["Adding", "upserting"]
 
 _DONE = (AddOutcome.ADDED, AddOutcome.UPDATED)
 
