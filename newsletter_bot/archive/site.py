@@ -35,8 +35,8 @@ class Published:
 
     @property
     def listed(self) -> bool:
-        """False for a sequence message: its page is there for those who have its address."""
-        return not self.issue.is_sequence
+        """False where the page is there for those alone who have its address."""
+        return self.issue.is_for_all
 
 
 @dataclass(frozen=True, slots=True)

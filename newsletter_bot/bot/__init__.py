@@ -13,16 +13,25 @@ from typing import TYPE_CHECKING
 
 from newsletter_bot import settings as configuration
 from newsletter_bot.bot.parts import Parts
-from newsletter_bot.errors import IssueFileError, NewsletterError, Problem, Severity, UsageError
+from newsletter_bot.errors import (
+    DataError,
+    IssueFileError,
+    NewsletterError,
+    Problem,
+    Severity,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from newsletter_bot.archive.site import SiteReport
     from newsletter_bot.delivery.dry_run import DryRun
     from newsletter_bot.delivery.model import Outcome, Tally
+    from newsletter_bot.delivery.plan_store import IssueRow
     from newsletter_bot.delivery.run import Run
     from newsletter_bot.issues.collect.collector import Sourced
     from newsletter_bot.issues.model import Issue
     from newsletter_bot.rendering.model import Rendering
+    from newsletter_bot.subscribers.selection import Selection
 
 # Slots that the bot fills for every message, beside the reader's own fields.
 LINK_SLOTS = frozenset({"unsubscribe_url", "preferences_url", "view_url"})
@@ -68,7 +77,27 @@ class Bot(Parts):
         from newsletter_bot.issues.checks import check_issue
         from newsletter_bot.rendering.checks import check_rendering
 
-        return tuple(sorted((*check_issue(issue), *check_rendering(rendering, self.settings))))
+        found = check_issue(issue, self._segment_trouble(issue))
+        return tuple(sorted((*found, *check_rendering(rendering, self.settings))))
+
+    def selection(self, issue: Issue) -> Selection:
+        """Tell which people of its lists an issue is for; raises DataError for a bad segment."""
+        from newsletter_bot.subscribers.consent import Frequency
+        from newsletter_bot.subscribers.selection import Selection
+
+        segment = self.segments.load(issue.segment) if issue.segment else None
+        return Selection(Frequency(issue.frequency), segment)
+
+    def seal(self, issue: Issue, rendering: Rendering) -> str:
+        """Return the name of what would go to whom now: an approval holds for exactly that."""
+        return self.selection(issue).seal(rendering.hash, issue.lists)
+
+    def _segment_trouble(self, issue: Issue) -> str:
+        try:
+            self.selection(issue)
+        except DataError as error:
+            return error.message
+        return ""
 
     def render(self, issue: Issue) -> Rendering:
         """Compile an issue once for every reader."""
@@ -147,7 +176,8 @@ class Bot(Parts):
 
     def dry_run(self, issue: Issue) -> DryRun:
         """Tell what `send` would do, writing nothing."""
-        return self.mailroom.dry_run(self.sendable(issue), issue.lists)
+        rendering, selection = self.sendable(issue), self.selection(issue)
+        return self.mailroom.dry_run(rendering, issue.lists, selection=selection)
 
     def identity(self, name: str) -> str:
         """Return the identity behind an ISSUE argument, even when its file is gone or broken."""
@@ -172,14 +202,21 @@ class Bot(Parts):
         planned = self.mailroom.issue(issue.identity)
         if planned is not None:
             refuse_other_kind(planned, IssueKind.ISSUE)
-        if planned is None:
-            rendering = self.sendable(issue)
-            self.publish(issue, warn)
-        else:
-            rendering = self.render(issue)
-            if rendering.hash != planned.rendering:
-                warn("the file was edited since it was planned: readers get it as it was planned")
-        return self.mailroom.send(rendering, issue.title, issue.lists, run, progress)
+            if self._edited(issue, planned):
+                warn("it was edited since it was planned: readers get it as it was planned")
+            return self.mailroom.carry_on(issue.identity, run, progress)
+        rendering, selection = self.sendable(issue), self.selection(issue)
+        self.publish(issue, warn)
+        return self.mailroom.send(
+            rendering, issue.title, issue.lists, run, progress, selection=selection
+        )
+
+    def _edited(self, issue: Issue, planned: IssueRow) -> bool:
+        """Tell whether an issue would be another one, or go to others, than was planned."""
+        if self._segment_trouble(issue):
+            return True
+        now = self.seal(issue, self.render(issue))
+        return now != planned.selection.seal(planned.rendering, planned.lists)
 
     def plan(
         self,
@@ -187,13 +224,13 @@ class Bot(Parts):
         warn: Callable[[str], None] = lambda _sentence: None,
         rendering: Rendering | None = None,
     ) -> None:
-        """Publish the issue's pages and owe it to everybody, sending nothing yet.
+        """Publish the issue's pages and owe it to those it is for, sending nothing yet.
 
         `rendering` is what `sendable` returned, where somebody has looked at it already.
         """
         rendering = rendering or self.sendable(issue)
         self.publish(issue, warn)
-        self.mailroom.plan(rendering, issue.title, issue.lists)
+        self.mailroom.plan(rendering, issue.title, issue.lists, self.selection(issue))
 
     def publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
         """Build the archive; whatever is wrong with it, the mail goes out."""

@@ -35,7 +35,7 @@ def published(bot: Bot, named: set[Path], *, everything: bool) -> list[Published
                 raise
             continue
         past = issue.published is not None and issue.published <= today
-        shown = (everything or past) and not issue.is_sequence
+        shown = (everything or past) and issue.is_for_all
         if shown or path in named or issue.identity in sent:
             pages.append(Published(issue, _publication_time(bot.settings, issue, sent)))
     return pages

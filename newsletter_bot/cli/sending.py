@@ -136,21 +136,28 @@ def _show_dry_run(session: Session, issue: Issue, plan: DryRun) -> None:
             "issue": issue.identity,
             "count": plan.count,
             "lists": list(plan.lists),
+            "frequency": plan.selection.frequency,
+            "segment": plan.selection.segment.name if plan.selection.segment else "",
             "segments": plan.segments,
             "skips": plan.skips,
             "subjects": [{"to": to, "subject": subject} for to, subject in plan.subjects],
         }
     )
     console = session.console
-    console.print(
-        f"Would send [bold]{plan.count:,}[/] to {', '.join(plan.lists)}; nothing was sent."
-    )
+    console.print(f"Would send [bold]{plan.count:,}[/] to {_whom(plan)}; nothing was sent.")
     for name, count in plan.segments.items():
         console.print(f"  only {escape(name)}: {count:,} readers see it")
     for reason, count in plan.skips.items():
         console.print(f"  [yellow]skip[/] {count:,}: {escape(reason)}")
     for to, subject in plan.subjects:
         console.print(f"  {escape(to)}  {escape(subject)}")
+
+
+def _whom(plan: DryRun) -> str:
+    segment = plan.selection.segment
+    among = f", of those in the segment {escape(segment.name)}" if segment else ""
+    digest = ", to who asked for a monthly digest" if plan.selection.frequency == "monthly" else ""
+    return f"{', '.join(plan.lists)}{among}{digest}"
 
 
 class _Rate(ProgressColumn):

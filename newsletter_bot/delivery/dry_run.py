@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from newsletter_bot.rendering.model import Only, Rendering, applies, filled
 from newsletter_bot.subscribers.model import Subscriber
+from newsletter_bot.subscribers.selection import USUAL, Selection
 
 _FIRST_SUBJECTS = 3
 
@@ -21,10 +22,14 @@ class DryRun:
     skips: dict[str, int]
     segments: dict[str, int]
     subjects: tuple[tuple[str, str], ...]
+    selection: Selection = USUAL
 
 
 def dry_run(
-    people: Iterable[tuple[Subscriber, str]], rendering: Rendering, lists: Sequence[str]
+    people: Iterable[tuple[Subscriber, str]],
+    rendering: Rendering,
+    lists: Sequence[str],
+    selection: Selection = USUAL,
 ) -> DryRun:
     """Tell what `send` would do for these people, each with why they are skipped, or nothing."""
     count, skips, segments = 0, Counter[str](), Counter[str]()
@@ -40,7 +45,7 @@ def dry_run(
         if len(subjects) < _FIRST_SUBJECTS:
             subjects.append((person.address, filled(rendering.subjects[0], values)))
     seen = {name: segments[name] for name in blocks}
-    return DryRun(count, lists, dict(skips), seen, tuple(subjects))
+    return DryRun(count, lists, dict(skips), seen, tuple(subjects), selection)
 
 
 def _words(block: Only) -> str:

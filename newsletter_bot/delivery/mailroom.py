@@ -44,6 +44,7 @@ from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
 from newsletter_bot.storage.lock import exclusive
 from newsletter_bot.subscribers.model import Subscriber
+from newsletter_bot.subscribers.selection import USUAL, Selection
 
 _CANCELLED = "the issue was cancelled"
 
@@ -68,9 +69,10 @@ class Mailroom:
         self._settings = settings
         self._secret = secret
         # By the wall clock, as subscriptions are: a steady one lags after a machine has slept.
-        self.newcomers = Newcomers(engine, clock or time.time)
+        zone = settings.newsletter.zone
+        self.newcomers = Newcomers(engine, clock or time.time, zone)
         clock = clock or SteadyClock()
-        self._plans = PlanStore(engine, clock)
+        self._plans = PlanStore(engine, clock, zone)
         self._store = LedgerStore(engine, clock, Telling(settings))
         self._control = ControlStore(engine, clock)
         self._report = ReportStore(engine, clock)
@@ -114,38 +116,47 @@ class Mailroom:
         rendering: Rendering,
         lists: Sequence[str],
         people: Iterable[tuple[Subscriber, str]] | None = None,
+        selection: Selection = USUAL,
     ) -> DryRun:
         """Tell what `send` would do, writing nothing; for `people` instead of all on the lists."""
-        return dry_run(self._plans.forecast(lists) if people is None else people, rendering, lists)
+        people = self._plans.forecast(lists, selection) if people is None else people
+        return dry_run(people, rendering, lists, selection)
 
-    def send(
+    def send(  # noqa: PLR0913 - an issue, whom it is for, and the run that sends it
         self,
         rendering: Rendering,
         title: str,
         lists: Sequence[str],
         run: Run,
         progress: Callable[[], None] = lambda: None,
+        *,
+        selection: Selection = USUAL,
     ) -> Tally:
         """Plan the issue when that has not been done, then hand over everything due.
 
-        An issue already planned keeps the rendering it was planned with. Raises TryAgainError when
-        another process sends it, or when deliveries that are due remain: run it again.
+        An issue already planned keeps the rendering and the people of its plan. Raises
+        TryAgainError when another process sends it, or when deliveries that are due remain: run it
+        again.
         """
 
         def planned() -> IssueRow:
             self._check_relays(rendering, lists)
-            return self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
+            first = self._warming_up()
+            return self._plans.plan(rendering, title, lists, selection, engaged_first=first)
 
         return self._send(rendering.issue, planned, run, progress)
 
-    def plan(self, rendering: Rendering, title: str, lists: Sequence[str]) -> None:
-        """Owe an issue to everybody, sending nothing; a second time it changes nothing.
+    def plan(
+        self, rendering: Rendering, title: str, lists: Sequence[str], selection: Selection = USUAL
+    ) -> None:
+        """Owe an issue to those it is for, sending nothing; a second time it changes nothing.
 
         Raises TryAgainError while another process plans or sends it, or the database is in trouble.
         """
         with alone(self._engine, rendering.issue):
             self._check_relays(rendering, lists)
-            self._plans.plan(rendering, title, lists, engaged_first=self._warming_up())
+            first = self._warming_up()
+            self._plans.plan(rendering, title, lists, selection, engaged_first=first)
 
     def carry_on(
         self, identity: str, run: Run, progress: Callable[[], None] = lambda: None

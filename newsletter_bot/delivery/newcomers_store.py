@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     Insert,
@@ -26,7 +28,9 @@ from newsletter_bot.delivery.plan_store import (
     find_row,
     inserting,
     keep_rendering,
+    paused,
     refuse_other_kind,
+    wanted,
 )
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.storage.engine import reading
@@ -38,6 +42,8 @@ from newsletter_bot.storage.tables import (
     suppressions,
 )
 from newsletter_bot.subscribers.model import IMPORTED, Subscriber, SubscriptionState
+from newsletter_bot.subscribers.segment_rules import Now
+from newsletter_bot.subscribers.selection import Selection
 
 _PAGE = 1000
 
@@ -49,18 +55,24 @@ class Span:
     lists: Sequence[str]
     since: int  # seconds since 1970 UTC
     until: int
+    selection: Selection | None = None  # of an issue; a sequence message is for everybody
+    instead: Sequence[int] = ()  # issues: who was owed one of them by a list is left out of it
 
 
 class NewcomersStore:
     """Reads who is new, and adds deliveries for them; every method is one transaction.
 
-    A newcomer's subscription is active and was not imported, the address is not suppressed, and the
-    message in question was never owed to them.
+    A newcomer's subscription is active and was not imported, the address is not suppressed, nothing
+    is paused, and the message in question was never owed to them.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float] = time.time, zone: tzinfo = UTC
+    ) -> None:
+        """`zone` is where the days that segments name begin."""
         self._engine = engine
         self._clock = clock
+        self._zone = zone
 
     def now(self) -> int:
         """Whole seconds since 1970 UTC."""
@@ -70,13 +82,13 @@ class NewcomersStore:
         """Tell whether `add` would add somebody."""
         with reading(self._engine) as connection:
             return any(
-                connection.execute(_new(issue_id, name, span).limit(1)).first() is not None
+                connection.execute(self._new(issue_id, name, span).limit(1)).first() is not None
                 for name in span.lists
             )
 
     def people(self, issue_id: int, span: Span) -> Iterator[Subscriber]:
         """Read whom `add` would add, without writing."""
-        new = or_(*(subscribers.c.id.in_(_new(issue_id, name, span)) for name in span.lists))
+        new = or_(*(subscribers.c.id.in_(self._new(issue_id, name, span)) for name in span.lists))
         query = select(subscribers).where(new).order_by(subscribers.c.id).limit(_PAGE)
         after = 0
         while True:
@@ -127,7 +139,9 @@ class NewcomersStore:
         now = self.now()
         with self._engine.begin() as connection:
             count = sum(
-                connection.execute(_adding(connection, issue_id, name, span, now)).rowcount
+                connection.execute(
+                    _adding(connection, name, now, issue_id, self._new(issue_id, name, span))
+                ).rowcount
                 for name in span.lists
             )
             if count:
@@ -150,31 +164,45 @@ class NewcomersStore:
             rows = (find_row(connection, one) for one in names)
             return [row for row in rows if row is not None]
 
+    def _new(self, issue_id: int, name: str, span: Span) -> Select[Any]:
+        now = Now(self.now(), self._zone)
+        source = func.coalesce(subscriptions.c.consent["source"].as_string(), "")
+        suppressed = select(suppressions.c.suppression_key).where(
+            suppressions.c.suppression_key == subscribers.c.suppression_key
+        )
+        return (
+            select(subscriptions.c.subscriber_id)
+            .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
+            .where(
+                subscriptions.c.list == name,
+                subscriptions.c.changed_at.between(span.since, span.until),
+                subscriptions.c.state == SubscriptionState.ACTIVE.value,
+                ~source.startswith(IMPORTED, autoescape=True),
+                ~suppressed.exists(),
+                ~paused(now.at),
+                ~_owed(issue_id).exists(),
+                ~_owed(*span.instead).where(deliveries.c.list == name).exists(),
+                *self._chosen(span, now),
+            )
+        )
 
-def _new(issue_id: int, name: str, span: Span) -> Select[Any]:
-    source = func.coalesce(subscriptions.c.consent["source"].as_string(), "")
-    suppressed = select(suppressions.c.suppression_key).where(
-        suppressions.c.suppression_key == subscribers.c.suppression_key
-    )
-    owed = select(deliveries.c.id).where(
-        deliveries.c.issue_id == issue_id,
+    def _chosen(self, span: Span, now: Now) -> list[ColumnElement[bool]]:
+        if span.selection is None:
+            return []
+        usual = subscribers.c.frequency == span.selection.frequency.value
+        return [usual, wanted(span.selection, now, self._engine.dialect.name)]
+
+
+def _owed(*issue_ids: int) -> Select[Any]:
+    return select(deliveries.c.id).where(
+        deliveries.c.issue_id.in_(issue_ids),
         deliveries.c.subscriber_id == subscriptions.c.subscriber_id,
     )
-    return (
-        select(subscriptions.c.subscriber_id)
-        .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
-        .where(
-            subscriptions.c.list == name,
-            subscriptions.c.changed_at.between(span.since, span.until),
-            subscriptions.c.state == SubscriptionState.ACTIVE.value,
-            ~source.startswith(IMPORTED, autoescape=True),
-            ~suppressed.exists(),
-            ~owed.exists(),
-        )
-    )
 
 
-def _adding(connection: Connection, issue_id: int, name: str, span: Span, now: int) -> Insert:
+def _adding(
+    connection: Connection, name: str, now: int, issue_id: int, people: Select[Any]
+) -> Insert:
     values = {
         "issue_id": literal(issue_id),
         "subscriber_id": subscriptions.c.subscriber_id,
@@ -185,7 +213,7 @@ def _adding(connection: Connection, issue_id: int, name: str, span: Span, now: i
         "changed_at": literal(now),
     }
     earliest_first = (subscriptions.c.changed_at, subscriptions.c.subscriber_id)
-    new = _new(issue_id, name, span).with_only_columns(*values.values()).order_by(*earliest_first)
+    new = people.with_only_columns(*values.values()).order_by(*earliest_first)
     insert = inserting(connection, deliveries).from_select(list(values), new)
     # SQLAlchemy forgets how many rows an INSERT wrote unless it is asked.
     return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 from sqlalchemy import (
@@ -14,9 +15,13 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    and_,
     case,
+    func,
     literal,
+    or_,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -32,10 +37,16 @@ from newsletter_bot.storage.tables import (
     subscriptions,
     suppressions,
 )
+from newsletter_bot.subscribers.conditions_store import condition
+from newsletter_bot.subscribers.consent import Frequency
 from newsletter_bot.subscribers.model import Subscriber, SubscriptionState
+from newsletter_bot.subscribers.segment_rules import Now
+from newsletter_bot.subscribers.selection import USUAL, Selection
 
 _ACTIVE = SubscriptionState.ACTIVE.value
 _PAGE = 1000
+_MONTHLY = "gets the monthly digest"  # why a delivery is skipped
+_PAUSED = "paused by the reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class IssueRow:
     reason: str = ""  # why it is paused
     kind: IssueKind = IssueKind.ISSUE
     extended_at: int | None = None  # when newcomers were added
+    selection: Selection = USUAL
 
     @property
     def owed_since(self) -> int:
@@ -63,9 +75,13 @@ class IssueRow:
 class PlanStore:
     """Reads and writes issues and their plans; every method is one transaction."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float] = time.time, zone: tzinfo = UTC
+    ) -> None:
+        """`zone` is where the days that segments name begin."""
         self._engine = engine
         self._clock = clock
+        self._zone = zone
 
     def issue(self, identity: str) -> IssueRow | None:
         """Return a planned issue or a sequence message."""
@@ -93,14 +109,17 @@ class PlanStore:
         rendering: Rendering,
         title: str,
         lists: Sequence[str],
+        selection: Selection = USUAL,
         *,
         engaged_first: bool = False,
     ) -> IssueRow:
         """Write a row for everyone owed this issue; a second call changes nothing.
 
-        One person on two lists is owed one copy. A suppressed address is written as skipped, so
-        that the numbers say what happened to everybody. Rows are sent in the order written:
-        `engaged_first` puts those first who confirmed last, which a relay that warms up needs.
+        One person on two lists is owed one copy. Of those the issue is for, who is suppressed, has
+        paused, or chose to get fewer mails is written as skipped, so that the numbers say what
+        happened to them; who does not match its segment has no row, and of a monthly digest, who
+        did not ask for it. Rows are sent in the order written: `engaged_first` puts those first who
+        confirmed last, which a relay that warms up needs.
         Raises DataError when a sequence message has the issue's identity.
         """
         now = int(self._clock())
@@ -116,27 +135,39 @@ class PlanStore:
                 "state": IssueState.SENDING.value,
                 "rendering": rendering.hash,
                 "lists": list(lists),
+                "selection": selection.to_json(),
                 "planned_at": now,
             }
             connection.execute(issues.insert().values(values))
             planned = find_row(connection, rendering.issue)
             assert planned is not None, "it was inserted above"
+            wanted = self._wanted(selection, now)
             for name in lists:
-                _plan_list(connection, planned.id, name, now, engaged_first=engaged_first)
+                people = _people(planned.id, name, now, selection, engaged_first=engaged_first)
+                chosen = people.where(wanted)
+                insert = inserting(connection, deliveries).from_select(_COLUMNS, chosen)
+                connection.execute(insert.on_conflict_do_nothing())
             return planned
 
-    def forecast(self, lists: Sequence[str]) -> Iterator[tuple[Subscriber, str]]:
+    def forecast(
+        self, lists: Sequence[str], selection: Selection = USUAL
+    ) -> Iterator[tuple[Subscriber, str]]:
         """Read whom `plan` would write and why they would be skipped, without writing."""
-        after = 0
+        now, after = int(self._clock()), 0
+        query = _forecast_query(lists, now, selection).where(self._wanted(selection, now))
         while True:
-            query = _forecast_query(lists, after)
             with reading(self._engine) as connection:
-                rows = connection.execute(query).mappings().all()
+                page = query.where(subscribers.c.id > after)
+                rows = connection.execute(page).mappings().all()
             for row in rows:
                 yield _subscriber(row), row["reason"]
             if len(rows) < _PAGE:
                 return
             after = rows[-1]["id"]
+
+    def _wanted(self, selection: Selection, now: int) -> ColumnElement[bool]:
+        """Return the condition for a person that an issue is meant for."""
+        return wanted(selection, Now(now, self._zone), self._engine.dialect.name)
 
 
 def find_row(connection: Connection, identity: str) -> IssueRow | None:
@@ -159,6 +190,7 @@ def _issue_row(row: RowMapping) -> IssueRow:
         reason=row["reason"],
         kind=IssueKind(row["kind"]),
         extended_at=row["extended_at"],
+        selection=Selection.from_json(row["selection"]),
     )
 
 
@@ -191,25 +223,50 @@ def _same_suppression() -> ColumnElement[bool]:
     return suppressions.c.suppression_key == subscribers.c.suppression_key
 
 
-def _skip_reason() -> ColumnElement[str]:
-    reason = literal("suppressed: ") + suppressions.c.reason
-    return case((suppressions.c.suppression_key.is_not(None), reason), else_=literal(""))
+def wanted(selection: Selection, now: Now, dialect: str) -> ColumnElement[bool]:
+    """Return the condition for a person that an issue with this selection is meant for."""
+    monthly = subscribers.c.frequency == Frequency.MONTHLY.value
+    chosen = true() if selection.frequency is Frequency.EVERY else monthly
+    segment = selection.segment
+    return chosen if segment is None else and_(chosen, condition(segment.rule, now, dialect))
 
 
-def _plan_list(
-    connection: Connection, issue_id: int, name: str, now: int, *, engaged_first: bool
-) -> None:
+def paused(now: int) -> ColumnElement[bool]:
+    """Return the condition for a person who wants no mail yet: true, false, never NULL."""
+    return func.coalesce(subscribers.c.paused_until, 0) > now
+
+
+def _skips(now: int, selection: Selection) -> list[tuple[ColumnElement[bool], ColumnElement[str]]]:
+    """Return why somebody an issue is for gets none, the first that holds being the reason."""
     suppressed = suppressions.c.suppression_key.is_not(None)
-    state = case((suppressed, literal("skipped")), else_=literal("planned"))
+    return [
+        (suppressed, literal("suppressed: ") + suppressions.c.reason),
+        (subscribers.c.frequency != selection.frequency.value, literal(_MONTHLY)),
+        (paused(now), literal(_PAUSED)),
+    ]
+
+
+def _skip_reason(now: int, selection: Selection) -> ColumnElement[str]:
+    return case(*_skips(now, selection), else_=literal(""))
+
+
+_COLUMNS = ["issue_id", "subscriber_id", "list", "state", "attempts", "reason", "changed_at"]
+
+
+def _people(
+    issue_id: int, name: str, now: int, selection: Selection, *, engaged_first: bool
+) -> Select[Any]:
+    skipped = or_(*(one for one, _ in _skips(now, selection)))
+    state = case((skipped, literal("skipped")), else_=literal("planned"))
     confirmed_last = [subscriptions.c.changed_at.desc()] if engaged_first else []
-    people = (
+    return (
         select(
             literal(issue_id),
             subscribers.c.id,
             literal(name),
             state,
             literal(0),
-            _skip_reason(),
+            _skip_reason(now, selection),
             literal(now),
         )
         .select_from(subscriptions)
@@ -218,21 +275,18 @@ def _plan_list(
         .where(subscriptions.c.list == name, subscriptions.c.state == _ACTIVE)
         .order_by(*confirmed_last, subscribers.c.id)
     )
-    columns = ["issue_id", "subscriber_id", "list", "state", "attempts", "reason", "changed_at"]
-    insert = inserting(connection, deliveries).from_select(columns, people)
-    connection.execute(insert.on_conflict_do_nothing())
 
 
-def _forecast_query(lists: Sequence[str], after: int) -> Select[Any]:
+def _forecast_query(lists: Sequence[str], now: int, selection: Selection) -> Select[Any]:
     active = select(subscriptions.c.list).where(
         subscriptions.c.list.in_(lists),
         subscriptions.c.subscriber_id == subscribers.c.id,
         subscriptions.c.state == _ACTIVE,
     )
     return (
-        select(subscribers, _skip_reason().label("reason"))
+        select(subscribers, _skip_reason(now, selection).label("reason"))
         .outerjoin(suppressions, _same_suppression())
-        .where(active.exists(), subscribers.c.id > after)
+        .where(active.exists())
         .order_by(subscribers.c.id)
         .limit(_PAGE)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 from sqlalchemy import Engine
 
@@ -13,7 +14,9 @@ from newsletter_bot.delivery.newcomers_store import NewcomersStore, Span
 from newsletter_bot.delivery.plan_store import IssueRow, PlanStore, refuse_other_kind
 from newsletter_bot.errors import BusyError
 from newsletter_bot.rendering.model import Rendering
+from newsletter_bot.subscribers.consent import Frequency
 from newsletter_bot.subscribers.model import Subscriber
+from newsletter_bot.subscribers.selection import USUAL
 
 LATEST = 14 * 86_400  # seconds that a sequence message may come late, before it is left out
 STILL_NEWS = 30 * 86_400  # seconds after its plan that an issue is sent to newcomers
@@ -33,10 +36,10 @@ class SequenceMessage:
 class Newcomers:
     """Owes messages to people who subscribed, each at their own time, in the issues' ledger."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], zone: tzinfo = UTC) -> None:
         self._engine = engine
-        self._plans = PlanStore(engine, clock)
-        self._store = NewcomersStore(engine, clock)
+        self._plans = PlanStore(engine, clock, zone)
+        self._store = NewcomersStore(engine, clock, zone)
 
     def sequences(self) -> list[IssueRow]:
         """Return every sequence message that has begun, the newest first."""
@@ -75,23 +78,33 @@ class Newcomers:
             return self._store.add(row.id, self._span(row, message))
 
     def plan_latest(self) -> list[str]:
-        """Owe the latest issue of each list to those who subscribed after its plan.
+        """Owe the latest issue for them to those who subscribed after its plan.
 
-        Returns the issues that were owed to somebody new. One that is being sent is left alone
-        until the run has ended.
+        That is, of each list, the latest of their frequency, and before it such as have a segment
+        that they match: one of them. Returns the issues that were owed to somebody new. One that is
+        being sent is left alone until the run has ended.
         """
-        done: set[str] = set()
+        rows = self._store.latest(self._store.now() - STILL_NEWS)
+        done: set[tuple[str, Frequency]] = set()
         extended = []
-        for row in self._store.latest(self._store.now() - STILL_NEWS):
-            lists = [name for name in row.lists if name not in done]
-            done.update(lists)
-            if row.state is not IssueState.PAUSED and self._extended(row, lists):
+        for at, row in enumerate(rows):
+            frequency = row.selection.frequency
+            lists = [name for name in row.lists if (name, frequency) not in done]
+            if row.selection.segment is None:
+                done.update((name, frequency) for name in lists)
+            # Who matches a segment or chose another frequency later on is no newcomer by that.
+            instead = rows[:at] if row.selection == USUAL else rows
+            span = self._since(row, lists, [one.id for one in instead if one is not row])
+            if row.state is not IssueState.PAUSED and self._extended(row, span):
                 extended.append(row.identity)
         return extended
 
-    def _extended(self, row: IssueRow, lists: Sequence[str]) -> bool:
+    def _since(self, row: IssueRow, lists: Sequence[str], instead: Sequence[int]) -> Span:
         # Whoever was planned has a row: to look a little further back adds nobody twice.
-        span = Span(lists, row.planned_at - _AROUND_A_PLAN, self._store.now())
+        since = row.planned_at - _AROUND_A_PLAN
+        return Span(lists, since, self._store.now(), row.selection, instead)
+
+    def _extended(self, row: IssueRow, span: Span) -> bool:
         if not self._store.any_new(row.id, span):
             return False
         try:

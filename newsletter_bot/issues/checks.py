@@ -23,9 +23,14 @@ _RARE_FORMATS = (".webp", ".avif", ".svg", ".heic")
 _SHOUTING = 12  # letters
 
 
-def check_issue(issue: Issue) -> tuple[Problem, ...]:
-    """Return everything questionable about an issue, by line, with what parsing noted."""
+def check_issue(issue: Issue, segment_trouble: str = "") -> tuple[Problem, ...]:
+    """Return everything questionable about an issue, by line, with what parsing noted.
+
+    `segment_trouble` says why its segment cannot be used, which its file does not tell.
+    """
     problems = Problems(list(issue.problems))
+    if segment_trouble:
+        problems.add("segment", issue.lines.get("segment", 1), segment_trouble)
     for check in _CHECKS:
         check(issue, problems)
     problems.reword(lambda message: in_words(message, issue.slots))

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from newsletter_bot.issues.model import Kind, Status
+from newsletter_bot.issues.model import EVERY, MONTHLY, Kind, Status
 from newsletter_bot.issues.problems import Problems
 from newsletter_bot.settings.tables import seconds
 
@@ -31,6 +31,8 @@ KEYS = (
     "language",
     "date",
     "delay",
+    "segment",
+    "frequency",
 )
 _FREE_TEXT = ("title", "subject", "subjects", "preheader")  # where a # may well be meant
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -65,6 +67,8 @@ class FrontMatter:
     language: str = ""
     published: date | None = None
     delay: int | None = None
+    segment: str = ""
+    frequency: str = EVERY
     lines: dict[str, int] = field(default_factory=dict)
 
 
@@ -171,6 +175,9 @@ def _set_text(found: FrontMatter, key: str, text: str, line: int, problems: Prob
             problems.add("front-matter", line, f"language: {text!r} is no tag like en or zh-Hans.")
         case "date":
             found.published = _date(text, line, problems)
+        case "frequency" if text not in (EVERY, MONTHLY):
+            message = f"frequency: {text!r} is neither {EVERY} nor {MONTHLY}."
+            problems.add("front-matter", line, message)
         case "delay":
             found.delay = _delay(text, line, problems)
         case _:
@@ -197,8 +204,12 @@ def _delay(text: str, line: int, problems: Problems) -> int | None:
     return found
 
 
-def settle_delay(front: FrontMatter, kind: Kind, problems: Problems) -> None:
-    """See to it that sequence messages have a delay, and issues none."""
+def settle_kind(front: FrontMatter, kind: Kind, problems: Problems) -> None:
+    """See to it that sequence messages have a delay, and issues alone what chooses readers."""
+    for key in ("segment", "frequency") if kind is not Kind.ISSUE else ():
+        if key in front.lines:
+            message = f"{key}: only an issue has one; all newcomers get a sequence message."
+            problems.add("front-matter", front.lines[key], message)
     line = front.lines.get("delay")
     if kind is Kind.ISSUE and line is not None:
         message = "delay: an issue has none. Messages that newcomers get stand in sequence/."

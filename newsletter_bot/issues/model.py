@@ -16,6 +16,9 @@ from pathlib import Path
 
 from newsletter_bot.errors import Problem
 
+# How often a reader wants mail, and hence for whom an issue is; People's words for it are the same.
+EVERY, MONTHLY = "every", "monthly"
+
 
 class Kind(StrEnum):
     """What a file is, which its place says."""
@@ -178,11 +181,27 @@ class Issue:
     only_blocks: tuple[OnlyBlock, ...] = ()
     problems: tuple[Problem, ...] = ()
     delay: int | None = None  # seconds after subscribing, of a sequence message alone
+    segment: str = ""  # the name of the rule that its readers match
+    frequency: str = EVERY  # that its readers chose
 
     @property
     def is_sequence(self) -> bool:
         """True for a message that newcomers get, each at their own time."""
         return self.delay is not None
+
+    @property
+    def is_digest(self) -> bool:
+        """True for what those get who asked for one mail a month."""
+        return self.frequency == MONTHLY
+
+    @property
+    def is_for_all(self) -> bool:
+        """True for an issue for everybody on its lists: archive and channels show it to the world.
+
+        What is for newcomers, for a segment, or repeats others as a digest does, has a page for
+        those alone who have its address.
+        """
+        return not (self.is_sequence or self.is_digest or self.segment)
 
     @property
     def items(self) -> tuple[Item, ...]:

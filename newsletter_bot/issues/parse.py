@@ -67,7 +67,7 @@ def parse_issue(text: str, path: Path, known: Known, kind: Kind = Kind.ISSUE) ->
     problems = Problems()
     values, rest = front_matter.split(text, problems)
     front = front_matter.read(values, known.lists, problems)
-    front_matter.settle_delay(front, kind, problems)
+    front_matter.settle_kind(front, kind, problems)
     if not front.identity and "issue" not in front.lines:
         front.identity = front_matter.identity(path.stem, problems)
     _refuse_unreadable(rest, path, problems)
@@ -130,6 +130,8 @@ def _issue(front: FrontMatter, found: Structure, path: Path, language: str, text
         tags=front.tags,
         published=front.published,
         delay=front.delay,
+        segment=front.segment,
+        frequency=front.frequency,
         intro=found.intro,
         sections=found.sections,
         closing=found.closing,

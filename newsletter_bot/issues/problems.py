@@ -42,6 +42,7 @@ RULES: dict[str, Rule] = {
     "unclosed-html": _error("HTML that is never closed and hides everything after it."),
     "removed-html": _warning("HTML that is not allowed in mail was removed."),
     # found in what the file says
+    "segment": _error("The issue names a segment that does not exist or cannot be read."),
     "missing-image": _error("A picture's file does not exist or is no picture."),
     "malformed-url": _error("An address that no browser could open as written."),
     "id-mismatch": _error("The caption names another paper than the item's link."),

@@ -1,4 +1,4 @@
-"""Proofs that were sent, and approvals: both bound to the hash of what readers would get."""
+"""Proofs that were sent, and approvals: bound to what readers would get; these to whom, too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from newsletter_bot.storage.tables import approvals, proofs
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What was approved: the rendering's hash, and the file as it was."""
+    """What was approved: a hash of what goes to whom, and the file as it was."""
 
     rendering: str
     source: str

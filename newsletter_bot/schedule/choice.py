@@ -1,7 +1,8 @@
 """Which issue goes out on an occurrence: a pure rule.
 
 An issue named by a week goes out in that week or in the next; one with another name, on the first
-occurrence for which it is ready. Whatever its name, it has to be approved where the slot asks it.
+occurrence for which it is ready. A monthly digest goes out when the editor says so: it would push
+the week's issue from its slot. Whatever its name, it has to be approved where the slot asks it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Choice:
 def choose(candidates: Iterable[Candidate], day: date, *, approval: bool) -> Choice:
     """Return the issue for an occurrence on a local date."""
     fitting = sorted(
-        (one for one in candidates if one.ready and _fits(one, day)),
+        (one for one in candidates if one.ready and not one.digest and _fits(one, day)),
         key=lambda one: (_age(one, day), one.approved_at, one.identity),
     )
     reasons = []

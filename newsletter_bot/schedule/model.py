@@ -55,8 +55,9 @@ class Candidate:
 
     identity: str
     ready: bool  # its file says so
-    rendering: str = ""  # hash of what would be sent
+    rendering: str = ""  # hash of what would be sent, and to whom
     approved: str = ""  # hash of what was approved
     approved_at: int = 0
     published: dt.date | None = None
     trouble: str = ""  # why it cannot be sent as it is
+    digest: bool = False  # the monthly one, which takes no slot by itself

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from difflib import unified_diff
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from newsletter_bot.schedule.approval_store import Approval, ApprovalStore
 from newsletter_bot.schedule.model import Candidate
 from newsletter_bot.schedule.store import OccurrenceStore
 
+_BROKEN = "has errors: check it"
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -31,10 +32,15 @@ class _Seen:
 
     stamp: tuple[int, int]
     identity: str
-    ready: bool
-    rendering: str
-    published: date | None
-    trouble: str
+    issue: Issue | None = None  # only of one that is ready
+    rendering: str = ""
+    ready: bool = False
+    trouble: str = ""
+
+    @property
+    def may_mend_elsewhere(self) -> bool:
+        """True for one in trouble, perhaps by its segment, whose file is not its own."""
+        return bool(self.trouble and self.issue and self.issue.segment)
 
 
 class Newsroom:
@@ -80,13 +86,13 @@ class Newsroom:
             raise DataError(f"{issue} is a draft.", f"Write `status: ready` into {found.path}.")
         rendering = self._bot.sendable(found)
         if approval:
-            self.check_approval(found, rendering.hash)
+            self.check_approval(found, self._bot.seal(found, rendering))
         self._bot.plan(found, self._warn, rendering)
 
     # ── what the editor decides ──────────────────────────────────────────────────────────────
 
     def approve(self, issue: Issue, *, proof: bool = True) -> str:
-        """Bind the editor's approval to what readers would get now; returns its hash.
+        """Bind the editor's approval to what would go to whom now; returns the name of both.
 
         Raises IssueFileError when a check finds an error, UsageError for a draft, for an issue that
         was planned, and when no proof of exactly this was sent.
@@ -97,25 +103,26 @@ class Newsroom:
             raise UsageError(
                 f"{issue.identity} is a draft.", f"Write `status: ready` into {issue.path} first."
             )
-        rendering = self._bot.sendable(issue).hash
-        if proof and not self.approvals.was_proved(issue.identity, rendering):
+        rendering = self._bot.sendable(issue)
+        if proof and not self.approvals.was_proved(issue.identity, rendering.hash):
             raise UsageError(
                 f"No proof of {issue.identity} as it is now was sent.",
                 f"Look at it first: newsletter-bot proof {issue.identity} --to ADDRESS"
                 " (or approve it with --without-proof).",
             )
-        self.approvals.approve(issue.identity, rendering, issue.source)
-        return rendering
+        seal = self._bot.seal(issue, rendering)
+        self.approvals.approve(issue.identity, seal, issue.source)
+        return seal
 
-    def check_approval(self, issue: Issue, rendering: str) -> None:
-        """Raise DataError, with what was edited, unless exactly this rendering is approved."""
+    def check_approval(self, issue: Issue, seal: str) -> None:
+        """Raise DataError, with what was edited, unless exactly this is approved."""
         approval = self.approvals.approval(issue.identity)
         if approval is None:
             raise DataError(
                 f"{issue.identity} is not approved.",
                 f"newsletter-bot approve {issue.identity}",
             )
-        if approval.rendering != rendering:
+        if approval.rendering != seal:
             raise DataError(
                 f"{issue.identity} was edited after it was approved:\n"
                 + _edits(approval, issue.path),
@@ -132,14 +139,16 @@ class Newsroom:
 
     def _candidate(self, one: _Seen) -> Candidate:
         approval = self.approvals.approval(one.identity)
+        seal, trouble = self._sealed(one)
         return Candidate(
             identity=one.identity,
             ready=one.ready,
-            rendering=one.rendering,
+            rendering=seal,
             approved=approval.rendering if approval else "",
             approved_at=approval.approved_at if approval else 0,
-            published=one.published,
-            trouble=one.trouble,
+            published=one.issue.published if one.issue else None,
+            trouble=trouble,
+            digest=one.issue is not None and one.issue.is_digest,
         )
 
     def _look(self, path: Path) -> _Seen:
@@ -147,26 +156,36 @@ class Newsroom:
         try:
             about = path.stat()
         except OSError as error:
-            return _Seen((0, 0), path.stem, False, "", None, f"cannot be read: {error.strerror}")
+            return _Seen((0, 0), path.stem, trouble=f"cannot be read: {error.strerror}")
         stamp = (about.st_mtime_ns, about.st_size)
         known = self._seen.get(path)
-        if known is not None and known.stamp == stamp:
+        if known is not None and known.stamp == stamp and not known.may_mend_elsewhere:
             return known
         try:
             issue = self._bot.read(path)
         except NewsletterError:
-            return _Seen(stamp, path.stem, _says_ready(path), "", None, "has errors: check it")
-        ready = issue.status is Status.READY
-        rendering, trouble = self._rendered(issue) if ready else ("", "")
-        return _Seen(stamp, issue.identity, ready, rendering, issue.published, trouble)
+            return _Seen(stamp, path.stem, ready=_says_ready(path), trouble=_BROKEN)
+        if issue.status is not Status.READY:
+            return _Seen(stamp, issue.identity)
+        rendering, trouble = self._rendered(issue)
+        return _Seen(stamp, issue.identity, issue, rendering, ready=True, trouble=trouble)
 
     def _rendered(self, issue: Issue) -> tuple[str, str]:
         try:
             return self._bot.sendable(issue).hash, ""
         except IssueFileError:
-            return "", "has errors: check it"
+            return "", _BROKEN
         except NewsletterError as error:
             return "", f"cannot be rendered: {error.message}"
+
+    def _sealed(self, one: _Seen) -> tuple[str, str]:
+        """Ask for whom an issue is each time: its segment is another file than its own."""
+        if one.issue is None or one.trouble:
+            return "", one.trouble
+        try:
+            return self._bot.selection(one.issue).seal(one.rendering, one.issue.lists), ""
+        except NewsletterError:
+            return "", _BROKEN
 
 
 def _says_ready(path: Path) -> bool:
@@ -179,7 +198,8 @@ def _says_ready(path: Path) -> bool:
 def _edits(approval: Approval, path: Path) -> str:
     now = path.read_text(encoding="utf-8")
     if now == approval.source:
-        return "the file is the same, but its theme, pictures or settings have changed"
+        same = "the file is the same, but its theme, pictures or settings have changed"
+        return f"{same}, or its segment"
     lines = unified_diff(
         approval.source.splitlines(), now.splitlines(), "approved", str(path), lineterm="", n=1
     )

@@ -12,6 +12,7 @@ from newsletter_bot.delivery.model import IssueState
 from newsletter_bot.errors import NewsletterError
 from newsletter_bot.logs import log
 from newsletter_bot.rendering.addresses import page_url
+from newsletter_bot.subscribers.selection import USUAL
 
 _RECENT = 7 * 86_400  # seconds after its plan that an issue is still news
 _PATIENCE = 10.0  # seconds for the archive page to answer
@@ -50,11 +51,12 @@ class Posting:
         self._stopping.set()
 
     def look(self) -> None:
-        """Plan the posts of issues that went out, and post what is due."""
+        """Plan the posts of issues that went out to everybody, and post what is due."""
         if not self._bot.settings.channels:
             return
         for row in self._bot.mailroom.issues():
-            if row.state in _LIVE and self._clock() - row.planned_at < _RECENT:
+            recent = self._clock() - row.planned_at < _RECENT
+            if row.state in _LIVE and recent and row.selection == USUAL:  # the others are not news
                 self._plan(row.identity)
         for identity in self._bot.crossposts.due():
             self._post(identity)

@@ -57,7 +57,7 @@ def url_key(url: str) -> str:
     return f"{host}{port}{parts.path.rstrip('/')}{query}"
 
 
-def plain_title(title: str) -> str:
-    """Return a title as one line of Markdown that is nothing but text."""
-    line = " ".join(_CONTROL.sub(" ", title).split())[:_LONGEST].strip()
+def plain_title(title: str, longest: int = _LONGEST) -> str:
+    """Return a title, or another text, as one line of Markdown that is nothing but text."""
+    line = " ".join(_CONTROL.sub(" ", title).split())[:longest].strip()
     return _MARKUP.sub(r"\\\1", line) or "Untitled"
