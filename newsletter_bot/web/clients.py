@@ -15,11 +15,12 @@ import json
 import socket
 import struct
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from newsletter_bot.web.corked import Corked
 from newsletter_bot.web.crowd import Crowd
 
 _RESET = struct.pack("ii", 1, 0)  # linger, for no time
@@ -36,6 +37,7 @@ class Client(HttpToolsProtocol):
     def __init__(self, *arguments: Any, crowd: Crowd, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._crowd = crowd
+        self._corked: Corked
         self._bounds = crowd.bounds
         self.peer = ""
         self.url = b""  # nothing was asked for yet
@@ -56,7 +58,8 @@ class Client(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, when there is room."""
-        super().connection_made(transport)
+        self._corked = Corked(transport)
+        super().connection_made(cast("asyncio.Transport", self._corked))
         self.peer = self.client[0] if self.client else ""
         self._wait(self._bounds.head_time)
         if not self._crowd.admit(self):
@@ -123,6 +126,7 @@ class Client(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is here already."""
+        self._corked.flush()
         super().on_response_complete()
         if self._late_at is None and not self._is_answering():
             self._since = self.loop.time()
