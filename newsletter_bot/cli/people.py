@@ -225,7 +225,7 @@ def forget(session: Session, address: str, *, yes: bool) -> None:
 @pass_session
 def purge(session: Session) -> None:
     """Delete requests that nobody confirmed, and what else is past its time."""
-    counts = session.bot.people.purge()
+    counts = {**session.bot.people.purge(), "letters": session.bot.letters.purge()}
     session.emit(dict(counts))
     for name, count in counts.items():
         session.console.print(f"{count:,} {name.replace('_', ' ')}")

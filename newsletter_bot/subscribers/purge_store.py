@@ -1,4 +1,4 @@
-"""The SQL of what time takes: requests nobody confirmed, spent limits, letters that were sent."""
+"""The SQL of what time takes: requests nobody confirmed, spent limits, changes of address."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ from newsletter_bot.subscribers.forget_store import blank, forget_events
 from newsletter_bot.subscribers.limits_store import Limits
 from newsletter_bot.subscribers.model import SubscriptionState
 
-_KEPT = 30 * 86_400  # seconds that a letter and a change of address are kept once settled
+_KEPT = 30 * 86_400  # seconds that a change of address is kept after its links expired
 _AT_ONCE = 500  # rows in one transaction
-_OPEN_LETTERS = ("planned", "deferred", "sending")
 
 
 class Purging:
@@ -76,15 +75,12 @@ class Purging:
         return len(rows)
 
     def rest(self, connection: Connection) -> dict[str, int]:
-        """Delete ended limits and proofs of work, and letters and changes settled long ago."""
-        old = self._now - _KEPT
-        settled = letters.c.state.not_in(_OPEN_LETTERS) & (letters.c.changed_at <= old)
+        """Delete ended limits and proofs of work, and changes of address from long ago."""
         spent = challenges.c.expires_at <= self._now
-        ended = address_changes.c.expires_at <= old
+        ended = address_changes.c.expires_at <= self._now - _KEPT
         return {
             "limits": self._limits.purge(connection),
             "challenges": connection.execute(delete(challenges).where(spent)).rowcount,
-            "letters": connection.execute(delete(letters).where(settled)).rowcount,
             "address_changes": connection.execute(delete(address_changes).where(ended)).rowcount,
         }
 

@@ -104,22 +104,24 @@ class Confirming:
         done = update(signups).where(signups.c.id == signup_id)
         connection.execute(done.values(state=CONFIRMED, confirmed_at=now))
         self._letters.confirmed(connection, address)
-        self._greet(connection, person, row["language"], joined, now)
+        if joined and self._welcome:
+            self._greet(connection, person, row, joined, now)
         return Confirmed(SignupState.CONFIRMED, person.id, lists)
 
     def _greet(
         self,
         connection: Connection,
         person: PersonRow,
-        language: str,
+        row: RowMapping,
         joined: Sequence[str],
         now: int,
     ) -> None:
-        if joined and self._welcome:
-            about: dict[str, int | str] = {"subscriber": person.id, "list": joined[0]}
-            kind = LetterKind.WELCOME
-            letter = Letter(kind, person.address, language or person.language, about, person.id)
-            self._letters.owe(connection, letter, now)
+        """Owe one welcome, however many lists: about the one that was asked for first."""
+        first = min(joined, key=row["lists"].index)
+        language = row["language"] or person.language
+        about: dict[str, int | str] = {"subscriber": person.id, "list": first}
+        letter = Letter(LetterKind.WELCOME, person.address, language, about, person.id)
+        self._letters.owe(connection, letter, now)
 
 
 def _state(row: RowMapping, now: int) -> SignupState | None:
