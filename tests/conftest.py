@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import mailbox
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,14 @@ from tests.servers.outside import Newsletter
 
 settings.register_profile("default", deadline=None)  # a slow machine is no failure
 settings.load_profile("default")
+
+_VALIDATOR = Path(__file__).parents[1] / ".tools/node_modules/vnu-jar/build/dist/vnu.jar"
+# Read from disk, what a page loads from its own site does not match the policy's 'self' (vnu
+# 26.9.27); browsers take it. The checker refuses to read from this machine's own web server.
+_OWN = re.compile(
+    r"Content Security Policy \(meta tag\): (image|external stylesheet|external script)"
+    r" “(?!https?:)"
+)
 
 NEWSLETTER_TOML = """\
 [newsletter]
@@ -207,3 +217,20 @@ def outside(newsletter: Path, write_issue: Callable[..., Path]) -> Iterator[News
     driven = Newsletter(newsletter)
     yield driven
     driven.close()
+
+
+@pytest.fixture
+def complaints() -> Callable[[Path], Sequence[str]]:
+    """What the Nu HTML Checker says of all pages of a site, warnings too."""
+
+    def check(site: Path) -> Sequence[str]:
+        assert _VALIDATOR.is_file(), "The HTML validator is missing: run `make tools`."
+        command = ["java", "-jar", str(_VALIDATOR), "--format", "json", "--stdout"]
+        done = subprocess.run(
+            [*command, "--skip-non-html", str(site)], capture_output=True, text=True, check=False
+        )
+        found = json.loads(done.stdout)["messages"]
+        said = [f"{one.get('url')}:{one.get('lastLine')}: {one['message']}" for one in found]
+        return [one for one in said if not _OWN.search(one)]
+
+    return check

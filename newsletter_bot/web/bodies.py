@@ -47,12 +47,15 @@ async def body_of(request: Request) -> bytes:
 async def form_of(request: Request) -> Form:
     """Read a form (URL Standard, application/x-www-form-urlencoded, UTF-8).
 
-    Raises HTTPException: 415 for another type, 400 for a body that cannot be read, has too many
-    fields or holds a NUL, and what `body_of` raises.
+    An empty body needs no type. Raises HTTPException: 415 for another type, 400 for a body that
+    cannot be read, has too many fields or holds a NUL, and what `body_of` raises.
     """
-    if not _is_urlencoded(request.headers.get("content-type", "")):
+    kind = request.headers.get("content-type", "")
+    if kind and not _is_urlencoded(kind):
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     body = await body_of(request)
+    if body and not kind:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     try:
         return Form(tuple(_fields(body)))
     except ValueError as error:

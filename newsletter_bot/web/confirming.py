@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -30,9 +32,10 @@ def add_confirming(app: FastAPI, confirming: Confirming) -> None:
 class Confirming:
     """What a confirm link shows, and what its button does."""
 
-    def __init__(self, bot: Bot, answers: Answers) -> None:
+    def __init__(self, bot: Bot, answers: Answers, ring: Callable[[str], None]) -> None:
         self._bot = bot
         self._answers = answers
+        self._ring = ring
 
     def visitor(self, request: Request) -> Visitor:
         """Return who asks."""
@@ -56,6 +59,7 @@ class Confirming:
         if before is None or after is None:
             return self._answers.dead(visitor.language)
         if before.state is SignupState.WAITING and after.state is SignupState.CONFIRMED:
+            self._ring("letters")  # a welcome
             notice = self._thanks(visitor, "confirmed", after)
             return self._answers.notice(visitor.language, notice)
         return self._told(visitor, after.state, after.lists, after)

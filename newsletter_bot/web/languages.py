@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-_LANGUAGES = ("en", "de", "fr", "ja", "zh")  # of templates/web/strings.toml
+LANGUAGES = ("en", "de", "fr", "ja", "zh")  # of templates/web/strings.toml
 
 
 def language_of(request: Request) -> str:
@@ -17,4 +17,4 @@ def language_of(request: Request) -> str:
         except ValueError:
             weight = 0.0
         wanted.append((-weight, place, tag.lower().partition("-")[0]))
-    return next((one for _, _, one in sorted(wanted) if one in _LANGUAGES), "")
+    return next((one for _, _, one in sorted(wanted) if one in LANGUAGES), "")

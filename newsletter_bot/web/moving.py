@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -51,8 +51,11 @@ def add_moving(app: FastAPI, moving: Moving) -> None:
 class Moving:
     """The form for a new address, and the two pages that agree to it."""
 
-    def __init__(self, bot: Bot, answers: Answers, persons: Persons) -> None:
+    def __init__(
+        self, bot: Bot, answers: Answers, persons: Persons, ring: Callable[[str], None]
+    ) -> None:
         self._bot = bot
+        self._ring = ring
         self._answers = answers
         self.persons = persons
 
@@ -76,6 +79,7 @@ class Moving:
         except LimitError as error:
             return self._form(person, wanted, retry_after=error.retry_after, status=429)
         log("web.address_change", subscriber=person.id)
+        self._ring("letters")
         return self._answers.notice(person.language, self._sent(person))
 
     def _sent(self, person: Person) -> Notice:
@@ -121,6 +125,7 @@ class Moving:
         after = self._bot.people.agree(change.id, _SIDES[side]) if change else None
         if after is not None:
             log("web.agreed", subscriber=after.subscriber_id, side=side, state=after.state)
+            self._ring("letters")
         return self._told(side, after, visitor)
 
     def _find(self, side: str, token: str) -> AddressChange | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -55,10 +55,9 @@ class _Draft:
 
     @classmethod
     def of(cls, form: Form) -> _Draft:
-        lists = frozenset(form.all("list"))
-        return cls(
-            form.one("name"), form.one("language"), form.one("frequency"), form.one("day"), lists
-        )
+        name, language = form.one("name"), form.one("language")
+        frequency, day = form.one("frequency"), form.one("day")
+        return cls(name, language, frequency, day, frozenset(form.all("list")))
 
 
 class Preferring:
@@ -94,7 +93,7 @@ class Preferring:
         choices = self._bot.people.choices(person.id)
         if choices is None:  # erased in the meantime
             return self._answers.dead(person.language)
-        now = Person(person.id, person.token, person.address, choices, person.visitor)
+        now = replace(person, choices=choices)
         return self._page(now, _Draft.kept(choices, self._day(choices)), saved=True)
 
     def _keep(self, person: Person, draft: _Draft) -> None:
@@ -127,9 +126,10 @@ class Preferring:
         return day.isoformat() if day > self._today() else ""
 
     def _paused_until(self, day: str) -> int | None:
-        zone = self._settings.newsletter.zone
-        at = datetime.combine(date.fromisoformat(day), time(), zone) if day else None
-        return int(at.timestamp()) if at else None
+        wanted = _date(day)
+        if wanted is None:
+            return None
+        return int(datetime.combine(wanted, time(), self._settings.newsletter.zone).timestamp())
 
     def _today(self) -> date:
         return datetime.now(self._settings.newsletter.zone).date()
@@ -141,11 +141,8 @@ class Preferring:
     def _is_day(self, day: str) -> bool:
         if not day:
             return True
-        try:
-            wanted = date.fromisoformat(day)
-        except ValueError:
-            return False
-        return self._today() < wanted <= self._today() + _LONGEST_PAUSE
+        wanted = _date(day)
+        return wanted is not None and self._today() < wanted <= self._today() + _LONGEST_PAUSE
 
     # ── the page ─────────────────────────────────────────────────────────────────────────────
 
@@ -166,7 +163,7 @@ class Preferring:
             "preferences.html.j2",
             person.language,
             status=422 if found else 200,
-            draft=draft,
+            draft=replace(draft, day=draft.day if _date(draft.day) else ""),
             problems={one: self._answers.say(person.language, word) for one, word in found.items()},
             saved=saved,
             here=person.token,
@@ -186,3 +183,11 @@ class Preferring:
         today = self._today()
         first, last = today + timedelta(days=1), today + _LONGEST_PAUSE
         return {"first_day": first.isoformat(), "last_day": last.isoformat()}
+
+
+def _date(day: str) -> date | None:
+    """Read a day as browsers write it: 2026-11-25."""
+    try:
+        return date.fromisoformat(day) if len(day) == len("2026-11-25") else None
+    except ValueError:
+        return None

@@ -12,4 +12,4 @@ def spend(connection: Connection, key: str, expires_at: int) -> bool:
     """Take a challenge; False when it was taken before. It is kept until it expires anyway."""
     row = {"key": key, "expires_at": expires_at}
     added = upserting(connection, challenges).values(row).on_conflict_do_nothing()
-    return connection.execute(added).rowcount == 1
+    return connection.execute(added.returning(challenges.c.key)).scalar() is not None

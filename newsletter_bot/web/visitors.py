@@ -37,7 +37,7 @@ def page_of(referer: str) -> str:
     """Return the address of a page as a browser tells it, without query; empty for a wrong one."""
     try:
         parts = urlsplit(referer)
-        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        host = parts.netloc.rpartition("@")[2] if parts.hostname and parts.port != 0 else ""
     except ValueError:
         return ""
     if parts.scheme not in {"http", "https"} or not host or has_control(referer):

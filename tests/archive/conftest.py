@@ -1,13 +1,10 @@
-"""A newsletter's site, built from issue files; the HTML validator; a web server for its folder."""
+"""A newsletter's site, built from issue files; a web server for its folder."""
 
 from __future__ import annotations
 
 import functools
-import json
-import re
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +17,6 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.issues.model import Issue
 from newsletter_bot.settings import Settings, load
 
-_VALIDATOR = Path(__file__).parents[2] / ".tools/node_modules/vnu-jar/build/dist/vnu.jar"
-# Read from disk, a page's own pictures do not match the policy's 'self' (vnu 26.9.27); browsers
-# take them. The checker refuses to read from this machine's own web server.
-_OWN_PICTURE = re.compile(r"Content Security Policy \(meta tag\): image “(?!https?:)")
 FIRST = datetime(2026, 1, 4, 8, 0, tzinfo=UTC)
 
 
@@ -76,20 +69,3 @@ def _serving(folder: Path) -> Iterator[str]:
 def served() -> Callable[[Path], AbstractContextManager[str]]:
     """Serve a folder on this machine: `with served(folder) as address:`."""
     return _serving
-
-
-@pytest.fixture
-def complaints() -> Callable[[Path], Sequence[str]]:
-    """What the Nu HTML Checker says of all pages of a site, warnings too."""
-
-    def check(site: Path) -> Sequence[str]:
-        assert _VALIDATOR.is_file(), "The HTML validator is missing: run `make tools`."
-        command = ["java", "-jar", str(_VALIDATOR), "--format", "json", "--stdout"]
-        done = subprocess.run(
-            [*command, "--skip-non-html", str(site)], capture_output=True, text=True, check=False
-        )
-        found = json.loads(done.stdout)["messages"]
-        said = [f"{one.get('url')}:{one.get('lastLine')}: {one['message']}" for one in found]
-        return [one for one in said if not _OWN_PICTURE.search(one)]
-
-    return check
