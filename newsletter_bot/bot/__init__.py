@@ -88,10 +88,6 @@ class Bot(Parts):
         segment = self.segments.load(issue.segment) if issue.segment else None
         return Selection(Frequency(issue.frequency), segment)
 
-    def seal(self, issue: Issue, rendering: Rendering) -> str:
-        """Return the name of what would go to whom now: an approval holds for exactly that."""
-        return self.selection(issue).seal(rendering.hash, issue.lists)
-
     def _segment_trouble(self, issue: Issue) -> str:
         try:
             self.selection(issue)
@@ -215,22 +211,22 @@ class Bot(Parts):
         """Tell whether an issue would be another one, or go to others, than was planned."""
         if self._segment_trouble(issue):
             return True
-        now = self.seal(issue, self.render(issue))
+        now = self.selection(issue).seal(self.render(issue).hash, issue.lists)
         return now != planned.selection.seal(planned.rendering, planned.lists)
 
     def plan(
         self,
         issue: Issue,
         warn: Callable[[str], None] = lambda _sentence: None,
-        rendering: Rendering | None = None,
+        approved: tuple[Rendering, Selection] | None = None,
     ) -> None:
         """Publish the issue's pages and owe it to those it is for, sending nothing yet.
 
-        `rendering` is what `sendable` returned, where somebody has looked at it already.
+        `approved` is what `sendable` and `selection` returned, where somebody has looked at it.
         """
-        rendering = rendering or self.sendable(issue)
+        rendering, selection = approved or (self.sendable(issue), self.selection(issue))
         self.publish(issue, warn)
-        self.mailroom.plan(rendering, issue.title, issue.lists, self.selection(issue))
+        self.mailroom.plan(rendering, issue.title, issue.lists, selection)
 
     def publish(self, issue: Issue, warn: Callable[[str], None]) -> None:
         """Build the archive; whatever is wrong with it, the mail goes out."""

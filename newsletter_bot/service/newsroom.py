@@ -84,10 +84,11 @@ class Newsroom:
         found = self._bot.read(self._bot.find(issue))
         if found.status is not Status.READY:
             raise DataError(f"{issue} is a draft.", f"Write `status: ready` into {found.path}.")
-        rendering = self._bot.sendable(found)
+        # Read once: a segment's file may be edited between the question and the plan.
+        rendering, selection = self._bot.sendable(found), self._bot.selection(found)
         if approval:
-            self.check_approval(found, self._bot.seal(found, rendering))
-        self._bot.plan(found, self._warn, rendering)
+            self.check_approval(found, selection.seal(rendering.hash, found.lists))
+        self._bot.plan(found, self._warn, (rendering, selection))
 
     # ── what the editor decides ──────────────────────────────────────────────────────────────
 
@@ -110,7 +111,7 @@ class Newsroom:
                 f"Look at it first: newsletter-bot proof {issue.identity} --to ADDRESS"
                 " (or approve it with --without-proof).",
             )
-        seal = self._bot.seal(issue, rendering)
+        seal = self._bot.selection(issue).seal(rendering.hash, issue.lists)
         self.approvals.approve(issue.identity, seal, issue.source)
         return seal
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
 
+from newsletter_bot.settings import Settings
 from newsletter_bot.storage.tables import (
     deliveries,
     issues,
@@ -41,6 +43,17 @@ NOW = 1_790_000_000
 ZONE = ZoneInfo("Asia/Tokyo")
 FIELDS = ("plan", "city", "tag", "any")
 LISTS = ("weekly", "monthly", "other")
+PAYING_TOML = """\
+title = "Paying readers in Japan"
+description = "For the letter from Tokyo."
+all = [
+  {field = "plan", is = "supporter"},
+  {language = ["ja", "en"]},
+  {any = [{tag = "beta"}, {list = "monthly", before = 2026-10-01}]},
+  {not = {tag = "staff"}},
+]
+"""
+
 KNOWN = Vocabulary(FIELDS, LISTS)
 _TEXT_SUBJECTS = (Subject.FIELD, Subject.NAME, Subject.LANGUAGE, Subject.DOMAIN)
 _ISSUES = 5
@@ -52,6 +65,18 @@ WORDS = st.sampled_from(_ODD) | st.text(
 )
 DOMAINS = st.sampled_from(["example.com", "mail.example.com", "ample.com", "xn--mnchen-3ya.de"])
 _FULL = WORDS.filter(bool)
+
+
+def settings(folder: Path) -> Settings:
+    newsletter = {
+        "name": "News",
+        "url": "https://news.example.com",
+        "from": "News <news@news.example.com>",
+        "timezone": "Asia/Tokyo",
+    }
+    lists = tuple({"id": name, "name": name} for name in LISTS)
+    own = {"fields": FIELDS}
+    return Settings(folder=folder, newsletter=newsletter, lists=lists, subscribers=own)
 
 
 def now() -> Now:
