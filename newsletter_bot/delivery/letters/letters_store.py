@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, Update, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Table,
+    Update,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from newsletter_bot.delivery.letters.model import Letter, Matter, Moot
 from newsletter_bot.delivery.model import DeliveryState, Outcome
@@ -42,14 +52,18 @@ class LettersStore:
         return int(self._clock())
 
     def due(self, most: int) -> list[Letter]:
-        """Return letters whose time has come: those tried before, then the oldest."""
-        waited = letters.c.not_before <= self.now()
-        query = select(letters).order_by(letters.c.id).limit(most)
+        """Return letters whose time has come: new ones, the oldest first, then those to retry."""
         # Asked twice: for one question SQLite would sort all that is left (see store.page).
-        again = query.where(letters.c.state == DeliveryState.DEFERRED.value, waited)
-        first = query.where(letters.c.state == DeliveryState.PLANNED.value)
+        new = select(letters).where(
+            letters.c.state == DeliveryState.PLANNED.value, letters.c.not_before.is_(None)
+        )
+        tried = select(letters).where(
+            letters.c.state.in_(_OWED), letters.c.not_before <= self.now()
+        )
+        queries = new.order_by(letters.c.id), tried.order_by(letters.c.not_before, letters.c.id)
         with reading(self._engine) as connection:
-            rows = [*connection.execute(again).mappings(), *connection.execute(first).mappings()]
+            found = [connection.execute(one.limit(most)).mappings().all() for one in queries]
+        rows = [row for part in found for row in part]
         return [_letter(row) for row in rows[:most]]
 
     def recover(self) -> int:
@@ -102,13 +116,14 @@ class LettersStore:
             "changed_at": self.now(),
         }
         with self._engine.begin() as connection:
-            connection.execute(_under_way([letter_id]).values(values))
+            connection.execute(_under_way(letter_id).values(values))
 
-    def release(self, ids: Collection[int]) -> None:
-        """Put back letters that were begun and certainly did not leave."""
-        values = {"state": DeliveryState.PLANNED.value, "attempts": letters.c.attempts - 1}
+    def release(self, letter_id: int, not_before: int | None = None) -> None:
+        """Put back a letter that was begun and certainly did not leave; `not_before` as a try."""
+        tries = letters.c.attempts - (1 if not_before is None else 0)
+        values = {"state": DeliveryState.PLANNED.value, "attempts": tries, "not_before": not_before}
         with self._engine.begin() as connection:
-            connection.execute(_under_way(ids).values(values))
+            connection.execute(_under_way(letter_id).values(values))
 
     def purge(self, before: int) -> int:
         """Delete letters that came to an end before a time; returns how many."""
@@ -207,9 +222,9 @@ def _still_owed(letter: Letter) -> Update:
     return update(letters).where(letters.c.id == letter.id, letters.c.state.in_(_OWED))
 
 
-def _under_way(ids: Collection[int]) -> Update:
-    mine = letters.c.id.in_(list(ids)), letters.c.state == DeliveryState.SENDING.value
-    return update(letters).where(*mine)
+def _under_way(letter_id: int) -> Update:
+    under_way = letters.c.state == DeliveryState.SENDING.value
+    return update(letters).where(letters.c.id == letter_id, under_way)
 
 
 def _letter(row: RowMapping) -> Letter:

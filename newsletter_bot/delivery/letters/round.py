@@ -20,6 +20,8 @@ from newsletter_bot.subscribers.consent import LetterKind
 
 _AT_ONCE = 100  # letters of one session
 _SHORT = 0.2  # seconds that a session may be left alone
+_PAUSE = 60  # seconds for a letter that was in flight when the connection was lost, then double
+_LONGEST_PAUSE = 3600
 PATIENCE = 5.0  # seconds that it is kept for a letter's turn; a later one is left to a later round
 _GREETED = Moot("welcome.md is sent instead")
 
@@ -53,8 +55,9 @@ class Round:
             for message, outcome in hand_over(transport, self._messages()):
                 self._settle(message, outcome)
         except RelayError as error:
-            self.desk.store.release(self._begun)  # certainly not delivered
-            if not (self._settled and isinstance(error, ConnectionEndedError)):
+            peaceful = self._settled > 0 and isinstance(error, ConnectionEndedError)
+            self._put_back(at_once=peaceful)
+            if not peaceful:
                 raise TryAgainError(
                     f"Letters were not sent: {error.reason}. They stay owed.",
                     "Check [transport] in newsletter.toml and that the server runs.",
@@ -62,12 +65,20 @@ class Round:
         if self._trouble is not None:
             raise self._trouble
 
+    def _put_back(self, *, at_once: bool) -> None:
+        """Owe again what certainly did not leave; later, lest one letter keeps others back."""
+        for letter, _ in self._begun.values():
+            wait = min(wait_after(letter.attempts + 1, _PAUSE), _LONGEST_PAUSE)
+            self.desk.store.release(letter.id, None if at_once else self.desk.store.now() + wait)
+
     def _messages(self) -> Iterator[Message | None]:
         for letter in self.desk.store.due(_AT_ONCE):
             while (wait := self.desk.turns.wait()) > _SHORT:
                 if wait > PATIENCE or self.stop.is_set():
                     return
                 yield None
+            while letter.attempts and self._begun:
+                yield None  # one that met trouble travels alone, so that it takes nobody with it
             if self.stop.wait(wait):
                 return
             try:

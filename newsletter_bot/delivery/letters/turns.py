@@ -19,22 +19,28 @@ class Turns:
     """
 
     def __init__(
-        self, relay: str, limits: Limits, store: PacingStore, clock: Callable[[], float]
+        self,
+        relay: str,
+        limits: Limits,
+        store: PacingStore,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relay = relay
         self._limits = limits
         self._store = store
         self._clock = clock
+        self._steady = steady
         rate = limits.rate
         self._apart = 0.0 if rate is None else _SHARE * rate.seconds / rate.count
-        self._at: float | None = None  # time.monotonic, as below
+        self._at: float | None = None  # steady time, as below
         self._not_before = 0.0
 
     def wait(self) -> float:
         """Return the seconds until the next letter may leave; book its turn when there is none."""
         if self._limits.none:
             return 0.0
-        now = time.monotonic()
+        now = self._steady()
         if now < self._not_before:
             return self._not_before - now
         if self._at is None or self._at < now - VALID:
@@ -44,5 +50,5 @@ class Turns:
 
     def take(self) -> None:
         """Use the turn."""
-        self._not_before = time.monotonic() + self._apart
+        self._not_before = self._steady() + self._apart
         self._at = None
