@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -57,6 +58,8 @@ def assemble(bot: Bot, ring: Callable[[str], None]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": PLACE}],
+        root_path_in_servers=False,
         generate_unique_id_function=_operation_id,
     )
     app.state.tools = Tools(bot, ring)
@@ -65,7 +68,8 @@ def assemble(bot: Bot, ring: Callable[[str], None]) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     describe = app.openapi
-    app.openapi = lambda: _with_problem(describe())  # type: ignore[method-assign]
+    fields = ("first_name", *bot.settings.subscribers.fields)
+    app.openapi = cache(lambda: _completed(describe(), fields))  # type: ignore[method-assign]
     return app
 
 
@@ -73,12 +77,15 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _with_problem(schema: dict[str, Any]) -> dict[str, Any]:
-    """Add the one schema that no operation returns by itself, and leave out FastAPI's own."""
+def _completed(schema: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Add what FastAPI cannot know: how problems look, and which fields this newsletter has."""
     template = "#/components/schemas/{model}"
     body = ProblemBody.model_json_schema(ref_template=template)
     schemas = schema["components"]["schemas"]
     schemas.update(body.pop("$defs"), Problem={**body, "title": "Problem"})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    described = schemas["Addition"]["properties"]["fields"]
+    described["properties"] = dict.fromkeys(fields, described.pop("additionalProperties"))
+    described["additionalProperties"] = False
     return schema

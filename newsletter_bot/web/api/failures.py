@@ -11,14 +11,17 @@ from fastapi.responses import Response
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from newsletter_bot.errors import DataError, NewsletterError, TryAgainError, UsageError
 from newsletter_bot.logs import log
+from newsletter_bot.subscribers.address import AddressError
 from newsletter_bot.subscribers.consent import ClosedError, LimitError, UnknownPersonError
 from newsletter_bot.web.api.idempotency_store import OtherRequestError, UnderWayError
-from newsletter_bot.web.api.problems import Kind, Problem, field_error, not_found
+from newsletter_bot.web.api.problems import Kind, Problem, field_error, invalid, not_found
 
 _BUSY = 5  # seconds after which a busy database may have time
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OF_STATUS = {
     400: (Kind.MALFORMED, "The body cannot be read."),
     404: (Kind.NOT_FOUND, "There is nothing at this address."),
@@ -31,6 +34,7 @@ _KNOWN = (
     RequestValidationError,
     HTTPException,
     NewsletterError,
+    AddressError,
     OtherRequestError,
     UnderWayError,
     *WEATHER,
@@ -43,8 +47,22 @@ def add_failures(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answer)
 
 
-def _answer(_request: Request, error: Exception) -> Response:
-    return problem_of(error).response()
+def _answer(request: Request, error: Exception) -> Response:
+    response = problem_of(error).response()
+    if response.status_code == Kind.METHOD.status:
+        # The framework names the methods of one route; others may have the same address.
+        response.headers["Allow"] = ", ".join(_allowed(request))
+    return response
+
+
+def _allowed(request: Request) -> list[str]:
+    routes = request.app.routes
+
+    def allows(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return [one for one in _METHODS if allows(one)]
 
 
 def problem_of(error: Exception) -> Problem:
@@ -56,6 +74,8 @@ def problem_of(error: Exception) -> Problem:
             return _validation(error.errors())
         case HTTPException(status_code=status) if status in _OF_STATUS:
             return Problem(*_OF_STATUS[status], headers=error.headers)
+        case AddressError():
+            return invalid(f"That is no address: {error}.", "/address")
         case OtherRequestError():
             return Problem(Kind.REUSED, "Take a new Idempotency-Key for a new request.")
         case UnderWayError():

@@ -27,6 +27,7 @@ from newsletter_bot.web.api.problems import Kind, Problem
 OPEN = "/openapi.json"  # the one address that needs no key
 _FAILURES = "30/m"  # answers to wrong keys, for one network
 _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_LONGEST = 1000  # characters of a path
 _POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 
@@ -104,8 +105,8 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        if has_control(scope["path"]):
-            raise Problem(Kind.INVALID, "A line break or control character in the address.")
+        if has_control(scope["path"]) or len(scope["path"]) > _LONGEST:
+            raise Problem(Kind.INVALID, "An address too long, or with a control character.")
         headers = Headers(scope=scope)
         client = scope["client"][0] if scope.get("client") else ""
         shown = headers.get("authorization", "")

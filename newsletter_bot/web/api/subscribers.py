@@ -182,7 +182,7 @@ def search_subscribers(
 
 
 @router.get(
-    "/subscribers/{subscriber_id}",
+    "/subscribers/{subscriber_id:int}",
     summary="Show somebody",
     responses=responses(*READS, Kind.NOT_FOUND),
 )
@@ -197,7 +197,7 @@ def show_subscriber(
 
 
 @router.get(
-    "/subscribers/{subscriber_id}/export",
+    "/subscribers/{subscriber_id:int}/export",
     summary="Export all that is held about somebody",
     responses=responses(*READS, Kind.NOT_FOUND),
 )
@@ -213,7 +213,7 @@ def export_subscriber(
 
 
 @router.patch(
-    "/subscribers/{subscriber_id}",
+    "/subscribers/{subscriber_id:int}",
     summary="Change what somebody chose",
     status_code=204,
     responses=responses(*WRITES, Kind.NOT_FOUND),
@@ -242,7 +242,7 @@ def _changed(asked: Writing, subscriber_id: int, body: Changes) -> Answer:
 
 
 @router.post(
-    "/subscribers/{subscriber_id}/address",
+    "/subscribers/{subscriber_id:int}/address",
     summary="Change somebody's address",
     status_code=202,
     response_class=Response,
@@ -268,7 +268,7 @@ def change_address(
 
 
 @router.post(
-    "/subscribers/{subscriber_id}/unsubscribe",
+    "/subscribers/{subscriber_id:int}/unsubscribe",
     summary="End somebody's subscriptions",
     response_model=Left,
     responses=responses(*WRITES, Kind.NOT_FOUND),
@@ -289,7 +289,7 @@ def unsubscribe_subscriber(
 
 
 @router.delete(
-    "/subscribers/{subscriber_id}",
+    "/subscribers/{subscriber_id:int}",
     summary="Forget somebody",
     status_code=204,
     responses=responses(*WRITES, Kind.NOT_FOUND),

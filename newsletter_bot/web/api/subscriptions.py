@@ -27,7 +27,7 @@ class Joining(Body):
 
 
 @router.put(
-    "/subscribers/{subscriber_id}/tags/{tag:path}",
+    "/subscribers/{subscriber_id:int}/tags/{tag:path}",
     summary="Tag somebody",
     status_code=204,
     responses=responses(*WRITES, Kind.NOT_FOUND),
@@ -40,7 +40,7 @@ def add_tag(
 
 
 @router.delete(
-    "/subscribers/{subscriber_id}/tags/{tag:path}",
+    "/subscribers/{subscriber_id:int}/tags/{tag:path}",
     summary="Take a tag from somebody",
     status_code=204,
     responses=responses(*WRITES, Kind.NOT_FOUND),
@@ -59,7 +59,7 @@ def _tagged(asked: Writing, subscriber_id: int, add: list[str], remove: list[str
 
 
 @router.put(
-    "/subscribers/{subscriber_id}/subscriptions/{list_id}",
+    "/subscribers/{subscriber_id:int}/subscriptions/{list_id}",
     summary="Subscribe somebody who agreed",
     status_code=204,
     responses=responses(*WRITES, Kind.NOT_FOUND, Kind.LEFT, Kind.SUPPRESSED, Kind.UNCONFIRMED),
@@ -82,7 +82,7 @@ def join_list(
 
 
 @router.delete(
-    "/subscribers/{subscriber_id}/subscriptions/{list_id}",
+    "/subscribers/{subscriber_id:int}/subscriptions/{list_id}",
     summary="End one subscription",
     response_model=Left,
     responses=responses(*WRITES, Kind.NOT_FOUND),

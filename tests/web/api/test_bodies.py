@@ -283,6 +283,8 @@ def test_what_cannot_be_done_says_what_can(site: ApiSite, program: httpx.Client)
     answer = program.put("/lists")
     problem(answer, 405, "method")
     assert answer.headers["allow"] == "GET"
+    assert program.put("/subscribers/1").headers["allow"] == "GET, PATCH, DELETE"
+    assert program.patch("/subscribers/search").headers["allow"] == "POST"
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     asked = program.request("OPTIONS", "/subscribers", headers=headers)
     problem(asked, 405, "method")
@@ -302,6 +304,9 @@ def test_the_description_is_public_and_names_no_secret(site: ApiSite) -> None:
     assert described["openapi"].startswith("3.1")
     assert described["servers"] == [{"url": "/api/v1"}]
     assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    fields = described["components"]["schemas"]["Addition"]["properties"]["fields"]
+    assert set(fields["properties"]) == {"first_name", "plan"}
+    assert answer.json() == site.client(key="").get("/openapi.json").json()
     assert str(site.bot.settings.folder) not in answer.text
     assert site.bot.secret.decode() not in answer.text
     for path, operations in described["paths"].items():

@@ -258,9 +258,9 @@ def test_a_query_that_cannot_be_is_refused(program: httpx.Client, query: str) ->
         assert body["errors"][0]["parameter"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1.5", "1e3", "99999999999999999999", "%00"])
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1.5", "1e3", "9" * 20, "9" * 5000, "%00", "+1"])
 def test_an_id_that_cannot_be_is_refused(program: httpx.Client, wrong: str) -> None:
-    assert program.get(f"/subscribers/{wrong}").status_code == 422
+    assert program.get(f"/subscribers/{wrong}").status_code in {404, 422}
 
 
 def test_all_that_is_held_is_exported(each_site: ApiSite) -> None:
