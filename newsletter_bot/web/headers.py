@@ -37,7 +37,6 @@ class Careful:
         self._app = app
         always = {
             "x-content-type-options": "nosniff",
-            "referrer-policy": "strict-origin-when-cross-origin",
             "permissions-policy": _POWERS,
             "x-permitted-cross-domain-policies": "none",
         }
@@ -49,6 +48,7 @@ class Careful:
         content = {
             "content-security-policy": ARCHIVE,
             "cross-origin-resource-policy": "cross-origin",
+            "referrer-policy": "strict-origin-when-cross-origin",
             "x-frame-options": "DENY",
         }
         self._content = self._always + _pairs(content)
@@ -79,7 +79,10 @@ def _page(policy: bytes) -> tuple[Pair, ...]:
     found = _KNOWN.get(policy)
     if found is None:
         alone = b"frame-ancestors 'none'" in policy or b"frame-ancestors" not in policy
-        headers = {"cross-origin-resource-policy": "same-origin" if alone else "cross-origin"}
+        headers = {
+            "cross-origin-resource-policy": "same-origin" if alone else "cross-origin",
+            "referrer-policy": "no-referrer",  # its address may be a token
+        }
         if b"sandbox" not in policy:
             headers["cross-origin-opener-policy"] = "same-origin"
         if alone:

@@ -135,16 +135,17 @@ def _beginning(path: str) -> str:
 
 async def answer(file: File, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a file, or say that it has not changed (RFC 9110 section 13)."""
-    if file.body is None:
+    if _is_known(file, Headers(scope=scope)):
+        start, body = {"status": 304, "headers": file.headers}, b""
+    elif file.body is None:
         headers = {name.decode(): value.decode() for name, value in file.headers}
         await FileResponse(file.path, headers=headers)(scope, receive, send)
         return
-    known = _is_known(file, Headers(scope=scope))
-    length = () if known else ((b"content-length", b"%d" % len(file.body)),)
-    start = {"status": 304 if known else 200, "headers": (*file.headers, *length)}
+    else:
+        length = (b"content-length", b"%d" % len(file.body))
+        start, body = {"status": 200, "headers": (*file.headers, length)}, file.body
     await send({"type": "http.response.start", **start})
-    empty = known or scope["method"] == "HEAD"
-    await send({"type": "http.response.body", "body": b"" if empty else file.body})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _is_known(file: File, headers: Headers) -> bool:
