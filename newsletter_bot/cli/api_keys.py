@@ -46,9 +46,8 @@ def add(session: Session, name: str, scopes: tuple[str, ...], expires: str | Non
     session.emit({"name": name, "key": key, "scopes": sorted(wanted), "expires_at": ends})
     if not session.json:
         click.echo(key)
-    session.console.print(
-        "[dim]Keep it where secrets are kept: it cannot be shown again.[/]", soft_wrap=True
-    )
+    # Not on standard output, where a script finds the key and nothing else.
+    click.echo("Keep it where secrets are kept: it cannot be shown again.", err=True)
 
 
 @api_key.command(name="list")

@@ -34,7 +34,6 @@ _REFUSED = {
         "They unsubscribed, so only they can come back: ask them with `confirm: true`.",
     ),
     AddOutcome.SUPPRESSED: (Kind.SUPPRESSED, "This address must not be mailed."),
-    AddOutcome.PENDING: (Kind.UNCONFIRMED, "They were asked, and have not confirmed."),
 }
 
 
@@ -113,7 +112,7 @@ New = Annotated[
     responses={
         200: {"model": Added, "description": "They were there before"},
         202: {"description": "If need be, they are asked by mail", "model": None},
-        **responses(*WRITES, Kind.LEFT, Kind.SUPPRESSED, Kind.UNCONFIRMED),
+        **responses(*WRITES, Kind.LEFT, Kind.SUPPRESSED),
     },
 )
 def add_subscriber(

@@ -16,7 +16,7 @@ from starlette.routing import Match
 from newsletter_bot.errors import DataError, NewsletterError, TryAgainError, UsageError
 from newsletter_bot.logs import log
 from newsletter_bot.subscribers.address import AddressError
-from newsletter_bot.subscribers.consent import ClosedError, LimitError, UnknownPersonError
+from newsletter_bot.subscribers.consent import LimitError, UnknownPersonError
 from newsletter_bot.web.api.idempotency_store import OtherRequestError, UnderWayError
 from newsletter_bot.web.api.problems import Kind, Problem, field_error, invalid, not_found
 
@@ -92,8 +92,6 @@ def _ours(error: NewsletterError) -> Problem:
     match error:
         case LimitError(retry_after=wait):
             return Problem(Kind.LIMITED, error.message, headers={"Retry-After": str(wait)})
-        case ClosedError():
-            return Problem(Kind.CLOSED, error.message)
         case UnknownPersonError():
             return not_found("subscriber")
         case DataError() | UsageError():

@@ -31,8 +31,6 @@ class Kind(Enum):
     UNDER_WAY = ("under-way", 409, "The same request is under way")
     LEFT = ("left", 409, "The person unsubscribed")
     SUPPRESSED = ("suppressed", 409, "The address is suppressed")
-    UNCONFIRMED = ("unconfirmed", 409, "The person has not confirmed yet")
-    CLOSED = ("closed", 409, "Sign-ups are closed")
     BROKEN = ("broken", 409, "A file of the newsletter cannot be read")
     TOO_LARGE = ("too-large", 413, "The request is too large")
     MEDIA_TYPE = ("media-type", 415, "Only JSON is read")

@@ -62,7 +62,7 @@ def _tagged(asked: Writing, subscriber_id: int, add: list[str], remove: list[str
     "/subscribers/{subscriber_id:int}/subscriptions/{list_id}",
     summary="Subscribe somebody who agreed",
     status_code=204,
-    responses=responses(*WRITES, Kind.NOT_FOUND, Kind.LEFT, Kind.SUPPRESSED, Kind.UNCONFIRMED),
+    responses=responses(*WRITES, Kind.NOT_FOUND, Kind.LEFT, Kind.SUPPRESSED),
 )
 def join_list(
     asked: Annotated[Writing, changes(Scope.SUBSCRIBERS_ACTIVATE)],

@@ -402,3 +402,12 @@ def test_an_answer_that_is_kept_says_nothing_about_anybody(
 )
 def test_nobody_is_404(program: httpx.Client, method: str, path: str, body: Any) -> None:
     problem(program.request(method, path, json=body), 404, "not-found")
+
+
+def test_an_addition_makes_somebody_active_who_was_only_asked(each_site: ApiSite) -> None:
+    program = each_site.client(Scope.ALL)
+    program.post("/subscribers", json=request())
+    each_site.bot.people.settle()
+    assert each_site.states(ADA) == {"weekly": "pending"}
+    assert program.post("/subscribers", json=addition()).status_code == 200
+    assert each_site.states(ADA) == {"weekly": "active"}
