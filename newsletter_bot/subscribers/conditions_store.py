@@ -117,7 +117,8 @@ class _Compiler:
         else:
             each = func.json_each(subscribers.c.tags)
         one = each.table_valued(column("value"), name="tag")
-        return select(1).select_from(one).where(self._lower(one.c.value).in_(tags)).exists()
+        found = select(1).select_from(one).where(self._lower(one.c.value).in_(tags))
+        return _exists(found)
 
     # ── lists, dates, issues ─────────────────────────────────────────────────────────────────
 
@@ -128,7 +129,7 @@ class _Compiler:
             subscriptions.c.state.in_([one.value for one in rule.states]),
             *self._within(subscriptions.c.changed_at, rule.span),
         )
-        return found.exists()
+        return _exists(found)
 
     def _when(self, rule: When) -> _Condition:
         if rule.subject is Subject.ADDED:
@@ -149,7 +150,7 @@ class _Compiler:
             subscription_changes.c.by == CONFIRM,
             *self._within(subscription_changes.c.at, span),
         )
-        return found.exists()
+        return _exists(found)
 
     def _accepted(self, span: Span, at_least: int = 1) -> _Condition:
         # Looked up by issue and person, which have an index, the newest issues first, and no
@@ -173,7 +174,7 @@ class _Compiler:
             since = self._now.seconds(span.since) - _DAY
             unfinished = issues.c.finished_at.is_(None)
             found = found.where(or_(unfinished, issues.c.finished_at >= since))
-        return found.exists()
+        return _exists(found)
 
     def _received(self, rule: Received) -> _Condition:
         conditions: list[_Condition] = [true()]
@@ -190,6 +191,11 @@ class _Compiler:
         if span.before is not None:
             found.append(at < self._now.seconds(span.before))
         return found
+
+
+def _exists(found: Select[Any]) -> _Condition:
+    # It speaks of one table from outside, whatever else stands there: a plan has subscriptions too.
+    return found.correlate(subscribers).exists()
 
 
 def _joined(kind: Kind, conditions: Sequence[_Condition]) -> _Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, example, given, settings
 from sqlalchemy import Engine, select
 
-from newsletter_bot.storage.tables import subscribers
+from newsletter_bot.storage.tables import deliveries, issues, subscribers, subscriptions
 from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.segment_explain import explain
 from newsletter_bot.subscribers.segment_rules import (
@@ -39,6 +39,13 @@ def test_both_ways_of_asking_agree(engine: Engine, segment: Segment, readers: li
     with engine.begin() as connection:
         found = set(connection.execute(select(subscribers.c.id).where(met)).scalars())
         others = set(connection.execute(select(subscribers.c.id).where(neither)).scalars())
+        # Tables that rules ask may stand outside as well, as they do in a plan.
+        wide = select(subscribers.c.id).outerjoin(
+            subscriptions, subscriptions.c.subscriber_id == subscribers.c.id
+        )
+        wide = wide.outerjoin(deliveries, deliveries.c.subscriber_id == subscribers.c.id)
+        wide = wide.outerjoin(issues, issues.c.id == deliveries.c.issue_id)
+        assert set(connection.execute(wide.where(met)).scalars()) == found
     assert found == explained
     assert others == set(facts) - explained  # never NULL, which is neither
     assert {one.id for one in people.people(segment.rule, now())} == explained
