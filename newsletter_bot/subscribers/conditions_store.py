@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     and_,
     column,
     func,
@@ -195,7 +196,8 @@ class _Compiler:
 
 def _exists(found: Select[Any]) -> _Condition:
     # It speaks of one table from outside, whatever else stands there: a plan has subscriptions too.
-    return found.correlate(subscribers).exists()
+    existing: _Condition = found.correlate(subscribers).exists()
+    return existing
 
 
 def _joined(kind: Kind, conditions: Sequence[_Condition]) -> _Condition:
