@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Python, where it is missing and where we may (as root).
 # Chromium (browser tests), Java and npm (the HTML validator vnu-jar; mailauth and mailparser, which
-# verify and read our mail), Postfix's smtp-sink (bench).
+# verify and read our mail; axe-core, which looks over pages), Postfix's smtp-sink (bench).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,4 +34,10 @@ if ! grep -qs "\"version\": \"$MAILAUTH\"" $modules/mailauth/package.json ||
     ! grep -qs "\"version\": \"$MAILPARSER\"" $modules/mailparser/package.json; then
     npm install --silent --no-fund --no-audit --prefix .tools \
         "mailauth@$MAILAUTH" "mailparser@$MAILPARSER" >/dev/null
+fi
+
+# Looks over pages for what people who see or hear them otherwise would stumble on.
+AXE=4.14.1
+if ! grep -qs "\"version\": \"$AXE\"" $modules/axe-core/package.json; then
+    npm install --silent --no-fund --no-audit --prefix .tools "axe-core@$AXE" >/dev/null
 fi
