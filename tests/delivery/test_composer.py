@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from email import message_from_bytes, message_from_string, policy
 from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 from newsletter_bot.delivery.composer import Composer, as_proof
 from newsletter_bot.delivery.model import Recipient
 from newsletter_bot.errors import ConfigurationError, DataError
-from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
+from newsletter_bot.rendering.model import Escape, Hole, Only, Rendering, Static
 from newsletter_bot.settings import Settings
-from newsletter_bot.subscribers.tokens import TokenSigner
+from newsletter_bot.subscribers.tokens import Link, TokenSigner
 
 SECRET = b"0123456789abcdef" * 4
 WHEN = 1_800_000_000
@@ -104,6 +105,26 @@ def test_the_way_out_is_signed_and_never_encoded(composer: Composer) -> None:
     assert found[1] == found[2]
     assert claim is not None
     assert (claim.subscriber_id, claim.matches("weekly")) == (7, True)
+
+
+def test_the_way_to_the_preferences_is_made_where_the_issue_has_a_place_for_it() -> None:
+    place = Hole("preferences_url", "", Escape.LINK)
+    found = []
+    for pieces in ((place,), (Only((), (Static("x"), place)),)):
+        issue = replace(rendering(), html=(Static("<p>"), *pieces))
+        content = Composer(issue, settings(), SECRET).compose(recipient(41), WHEN).content
+        part = list(message_from_bytes(content).walk())[-1]
+        text = part.get_payload(decode=True)
+        assert isinstance(text, bytes)
+        link = re.search(rb"https://news\.example\.com/p/([0-9a-f]+)", text)
+        assert link is not None
+        found.append(TokenSigner(SECRET).read_link_token(Link.PREFERENCES, link[1].decode()))
+    assert found == [41, 41]
+
+
+def test_the_form_stands_in_list_subscribe(composer: Composer) -> None:
+    message = message_from_bytes(composer.compose(recipient(), WHEN).content)
+    assert message["List-Subscribe"] == "<https://news.example.com/subscribe>"
 
 
 def test_the_return_path_names_the_delivery(composer: Composer) -> None:

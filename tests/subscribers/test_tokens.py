@@ -52,3 +52,12 @@ def test_a_token_is_worthless_for_another_purpose_or_secret() -> None:
     assert SIGNER.read_unsubscribe_token(SIGNER.bounce_token(7)) is None
     other = TokenSigner(b"fedcba9876543210" * 4)
     assert other.read_bounce_token(SIGNER.bounce_token(7)) is None
+
+
+def test_a_letters_return_path_is_no_deliverys() -> None:
+    signer = TokenSigner(b"secret" * 8)
+    token = signer.letter_token(7)
+    assert signer.read_letter_token(token) == 7
+    assert signer.read_bounce_token(token) is None
+    assert signer.read_letter_token(signer.bounce_token(7)) is None
+    assert len(f"bounce+{token}") <= 64
