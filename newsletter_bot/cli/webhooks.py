@@ -13,7 +13,7 @@ from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.errors import TryAgainError, UsageError
 from newsletter_bot.hooks.model import HookState, utc
 from newsletter_bot.hooks.report_store import Standing, Told, Wish
-from newsletter_bot.settings.people import WebhookTable
+from newsletter_bot.settings.people import HookType, WebhookTable
 
 
 @click.group()
@@ -35,7 +35,8 @@ def list_(session: Session) -> None:
         table.add_column(column, overflow="fold")
     for one, standing in found:
         counts = (standing.delivered, standing.waiting, standing.failed)
-        events = " ".join(kind.value for kind in one.events)
+        some = " ".join(kind.value for kind in one.events)
+        events = "all" if set(one.events) == set(HookType) else some
         said = escape(_last(session, standing))
         table.add_row(one.name, events, *(f"{count:,}" for count in counts), said)
     session.console.print(table if found else escape("newsletter.toml has no [[webhooks]]."))
@@ -108,7 +109,8 @@ def events(session: Session, *, failed: bool) -> None:
     found = session.bot.webhooks.events(failed=failed)
     session.emit({"events": [_told(one) for one in found]})
     table = Table(box=None, header_style="bold")
-    for column in ("Event", "Type", "When", "Endpoint", "State", "Attempts", "Answer"):
+    table.add_column("Event", no_wrap=True)  # to be copied
+    for column in ("Type", "When", "Endpoint", "State", "Attempts", "Answer"):
         table.add_column(column, overflow="fold")
     for one in found:
         table.add_row(
