@@ -102,7 +102,7 @@ class Gate:
         except ClientDisconnect:
             return
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _noting(scope, send))
 
     async def _pass(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
         if has_control(scope["path"]) or len(scope["path"]) > _LONGEST:
@@ -125,3 +125,18 @@ class Gate:
             await send(message)
 
         return careful
+
+
+def _noting(scope: Scope, send: Send) -> Send:
+    """Log who changed what, or tried to; no address of ours holds anybody's."""
+    visit = scope.get("state", {}).get("visit")
+    if visit is None or scope["method"] not in _WRITING:
+        return send
+
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            facts = {"method": scope["method"], "path": scope["path"], "status": message["status"]}
+            log("api.write", key=visit.key.name, **facts)
+        await send(message)
+
+    return noting

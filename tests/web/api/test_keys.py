@@ -204,3 +204,18 @@ def test_no_key_comes_into_a_log(site: ApiSite, caplog: pytest.LogCaptureFixture
     ours = [one for one in caplog.records if one.name.startswith("newsletter_bot")]
     assert ours
     assert key not in "".join(str(vars(one)) for one in ours)
+
+
+def test_who_changed_what_is_logged_without_addresses(
+    site: ApiSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "newsletter_bot")
+    program = site.client(Scope.ALL)
+    program.get("/lists")
+    program.post("/suppressions", json={"address": "ada@example.com", "reason": "complained"})
+    program.delete("/subscribers/4711")
+    ours = [vars(one)["facts"] for one in caplog.records if one.getMessage() == "api.write"]
+    assert ours == [
+        {"key": "key-1", "method": "POST", "path": "/api/v1/suppressions", "status": 204},
+        {"key": "key-1", "method": "DELETE", "path": "/api/v1/subscribers/4711", "status": 404},
+    ]
