@@ -8,8 +8,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def upserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Begin an INSERT that may say what to do about a row that is there already."""
-    return (
-        postgresql.insert(table)
-        if connection.dialect.name == "postgresql"
-        else sqlite.insert(table)
-    )
+    return upserting_in(connection.dialect.name, table)
+
+
+def upserting_in(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Begin such an INSERT for a statement that is built once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -20,6 +20,9 @@ _MOVES = "3/d"
 _LIMITS = ("letter", "letters")  # one a day; so many until somebody confirms
 
 
+_OWE = insert(letters)
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A mail to one person: of which kind, to whom, and the ids it is about."""
@@ -51,7 +54,7 @@ class Letters:
             "made_at": now,
             "changed_at": now,
         }
-        connection.execute(insert(letters).values(row))
+        connection.execute(_OWE, row)
 
     def may_write(self, connection: Connection, to: Address) -> int:
         """Take the right to write to a mailbox that has agreed to nothing; 0, or seconds to wait.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Connection, case, delete, select
+from sqlalchemy import Connection, Insert, bindparam, case, delete, select
 
 from newsletter_bot.settings.tables import seconds
+from newsletter_bot.storage.prepared import Prepared
 from newsletter_bot.storage.tables import limits
-from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.storage.upsert import upserting, upserting_in
 
 
 class Limits:
@@ -34,29 +35,15 @@ class Limits:
     ) -> int:
         """Take one of at most `most` uses within `length` seconds; returns the seconds to wait."""
         now = int(self._clock())
-        over = limits.c.ends_at <= now
-        ends_at = now + length
-        insert = upserting(connection, limits).values(
-            {"name": name, "key": key, "count": 1, "ends_at": ends_at}
-        )
-        taken = insert.on_conflict_do_update(
-            index_elements=["name", "key"],
-            set_={
-                "count": case((over, 1), else_=limits.c.count + 1),
-                "ends_at": case((over, ends_at), else_=limits.c.ends_at),
-            },
-            where=over | (limits.c.count < most),
-        ).returning(limits.c.count)
-        if connection.execute(taken).scalar() is not None:
+        values = {"limit": name, "whose": key, "now": now, "until": now + length, "most": most}
+        if _TAKE.run(connection, **values).fetchall():
             return 0
         return max(1, (self.ends_at(connection, name, key) or 0) - now)
 
     def ends_at(self, connection: Connection, name: str, key: str) -> int | None:
         """Return when a window ends that has begun and not ended; None when there is none."""
-        query = select(limits.c.ends_at).where(
-            limits.c.name == name, limits.c.key == key, limits.c.ends_at > int(self._clock())
-        )
-        found: int | None = connection.execute(query).scalar()
+        values = {"limit": name, "whose": key, "now": int(self._clock())}
+        found: int | None = connection.execute(_ENDS_AT, values).scalar()
         return found
 
     def keep(self, connection: Connection, name: str, key: str, count: int, ends_at: int) -> None:
@@ -75,3 +62,26 @@ class Limits:
         """Delete the windows that have ended; returns how many."""
         over = limits.c.ends_at <= int(self._clock())
         return connection.execute(delete(limits).where(over)).rowcount
+
+
+def _taking(dialect: str) -> Insert:
+    begun = upserting_in(dialect, limits).values(
+        name=bindparam("limit"), key=bindparam("whose"), count=1, ends_at=bindparam("until")
+    )
+    over = limits.c.ends_at <= bindparam("now")
+    return begun.on_conflict_do_update(
+        index_elements=["name", "key"],
+        set_={
+            "count": case((over, 1), else_=limits.c.count + 1),
+            "ends_at": case((over, begun.excluded.ends_at), else_=limits.c.ends_at),
+        },
+        where=over | (limits.c.count < bindparam("most")),
+    ).returning(limits.c.count)
+
+
+_TAKE = Prepared(_taking)
+_ENDS_AT = select(limits.c.ends_at).where(
+    limits.c.name == bindparam("limit"),
+    limits.c.key == bindparam("whose"),
+    limits.c.ends_at > bindparam("now"),
+)

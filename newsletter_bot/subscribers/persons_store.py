@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection, Insert, Select, bindparam, select
 
 from newsletter_bot.storage.tables import letters, subscribers, subscriptions, suppressions
-from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.storage.upsert import upserting_in
 from newsletter_bot.subscribers.address import Address, parse_address, suppression_key
 from newsletter_bot.subscribers.consent import LetterKind, UnknownPersonError
 from newsletter_bot.subscribers.model import SubscriptionState
@@ -37,10 +39,8 @@ class Persons:
 
     def is_suppressed(self, connection: Connection, address: Address) -> bool:
         """Tell whether an address must not be mailed."""
-        query = select(suppressions.c.added_at).where(
-            suppressions.c.suppression_key == self.hashed(address)
-        )
-        return connection.execute(query).scalar() is not None
+        found = connection.execute(_SUPPRESSED, {"hash": self.hashed(address)})
+        return found.scalar() is not None
 
     def find(self, connection: Connection, who: str | int) -> PersonRow | None:
         """Return the person with that address (raises AddressError) or id, locked.
@@ -49,8 +49,8 @@ class Persons:
         PostgreSQL's lock leaves foreign keys alone: a plan that is written meanwhile does not wait.
         """
         if isinstance(who, int):
-            return _found(connection, subscribers.c.id == who)
-        return _found(connection, subscribers.c.address_key == parse_address(who).key)
+            return _found(connection, _BY_ID, who)
+        return _found(connection, _BY_KEY, parse_address(who).key)
 
     def get(self, connection: Connection, who: str | int) -> PersonRow:
         """Return the person, locked; raises AddressError, UnknownPersonError."""
@@ -71,8 +71,7 @@ class Persons:
         self, connection: Connection, address: Address, language: str, now: int
     ) -> PersonRow:
         """Return the person with that address, locked; a new one has no name yet."""
-        where = subscribers.c.address_key == address.key
-        found = _found(connection, where)
+        found = _found(connection, _BY_KEY, address.key)
         if found is None:
             row = {
                 "address": address.text,
@@ -83,16 +82,32 @@ class Persons:
                 "fields": {},
                 "added_at": now,
             }
-            made = upserting(connection, subscribers).values(row).on_conflict_do_nothing()
-            connection.execute(made)
-            found = _found(connection, where)
+            connection.execute(_making(connection.dialect.name), row)
+            found = _found(connection, _BY_KEY, address.key)
         assert found is not None, "it was inserted above, or by another process"
         return found
 
 
-def _found(connection: Connection, where: ColumnElement[bool]) -> PersonRow | None:
-    query = select(subscribers).where(where, subscribers.c.erased_at.is_(None))
-    row = connection.execute(query.with_for_update(key_share=True)).mappings().one_or_none()
+_SUPPRESSED = select(suppressions.c.added_at).where(
+    suppressions.c.suppression_key == bindparam("hash")
+)
+_LOCKED = (
+    select(subscribers).where(subscribers.c.erased_at.is_(None)).with_for_update(key_share=True)
+)
+_BY_ID = _LOCKED.where(subscribers.c.id == bindparam("who"))
+_BY_KEY = _LOCKED.where(subscribers.c.address_key == bindparam("who"))
+_STATES = select(subscriptions.c.list, subscriptions.c.state).where(
+    subscriptions.c.subscriber_id == bindparam("who")
+)
+
+
+@cache
+def _making(dialect: str) -> Insert:
+    return upserting_in(dialect, subscribers).on_conflict_do_nothing()
+
+
+def _found(connection: Connection, query: Select[Any], who: str | int) -> PersonRow | None:
+    row = connection.execute(query, {"who": who}).mappings().one_or_none()
     if row is None:
         return None
     address = Address(row["address"], row["address_key"])
@@ -101,7 +116,5 @@ def _found(connection: Connection, where: ColumnElement[bool]) -> PersonRow | No
 
 def states_of(connection: Connection, person: int) -> Mapping[str, SubscriptionState]:
     """Return a person's lists and the state of each."""
-    query = select(subscriptions.c.list, subscriptions.c.state).where(
-        subscriptions.c.subscriber_id == person
-    )
-    return {name: SubscriptionState(state) for name, state in connection.execute(query)}
+    found = connection.execute(_STATES, {"who": person})
+    return {name: SubscriptionState(state) for name, state in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from newsletter_bot.storage.tables import signups
 from newsletter_bot.subscribers.address import Address
@@ -41,8 +41,8 @@ class Settling:
         for row in sorted(rows, key=lambda row: (row["address_key"], row["id"])):
             reason = self._answer(connection, row)
             state = DROPPED if reason else MAILED
-            settled = update(signups).where(signups.c.id == row["id"])
-            connection.execute(settled.values(state=state, reason=reason))
+            settled = {"signup": row["id"], "became": state, "why": reason}
+            connection.execute(_SETTLE, settled)
         return len(rows)
 
     def _answer(self, connection: Connection, row: RowMapping) -> str:
@@ -73,6 +73,13 @@ class Settling:
         language = row["language"] or person.language
         letter = Letter(kind, person.address, language, about, person.id)
         self._letters.owe(connection, letter, self._now)
+
+
+_SETTLE = (
+    update(signups)
+    .where(signups.c.id == bindparam("signup"))
+    .values(state=bindparam("became"), reason=bindparam("why"))
+)
 
 
 def _all_active(states: Mapping[str, SubscriptionState], row: RowMapping) -> bool:

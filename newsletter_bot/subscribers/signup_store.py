@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from newsletter_bot.storage.tables import signups, subscribers
 from newsletter_bot.subscribers.address import Address
@@ -53,15 +53,23 @@ def keep_request(connection: Connection, asked: Asked) -> int:
         "asked_at": asked.asked_at,
         "expires_at": asked.expires_at,
     }
-    made = connection.execute(insert(signups).values(row).returning(signups.c.id))
-    number: int = made.scalar_one()
+    number: int = connection.execute(_KEEP, row).scalar_one()
     return number
+
+
+_KEEP = insert(signups).returning(signups.c.id)
+_BY_ID = select(signups).where(signups.c.id == bindparam("signup"))
+_LOCKED = _BY_ID.with_for_update()
+_CONFIRM = (
+    update(signups)
+    .where(signups.c.id == bindparam("signup"))
+    .values(state=CONFIRMED, confirmed_at=bindparam("now"))
+)
 
 
 def find_signup(connection: Connection, signup_id: int, now: int) -> PendingSignup | None:
     """Return a request that was mailed."""
-    query = select(signups).where(signups.c.id == signup_id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_BY_ID, {"signup": signup_id}).mappings().one_or_none()
     if row is None or (state := _state(row, now)) is None:
         return None
     return PendingSignup(row["id"], tuple(row["lists"]), row["language"], state)
@@ -82,8 +90,7 @@ class Confirming:
         self, connection: Connection, signup_id: int, prefix: str, now: int
     ) -> Confirmed | None:
         """Confirm a request; again, it answers the same and does nothing."""
-        query = select(signups).where(signups.c.id == signup_id).with_for_update()
-        row = connection.execute(query).mappings().one_or_none()
+        row = connection.execute(_LOCKED, {"signup": signup_id}).mappings().one_or_none()
         if row is None or (state := _state(row, now)) is None:
             return None
         lists = tuple(row["lists"])
@@ -101,8 +108,7 @@ class Confirming:
         }
         moment = Moment(now, By.CONFIRM)
         joined = self._transitions.join(connection, person.id, lists, evidence, moment)
-        done = update(signups).where(signups.c.id == signup_id)
-        connection.execute(done.values(state=CONFIRMED, confirmed_at=now))
+        connection.execute(_CONFIRM, {"signup": signup_id, "now": now})
         self._letters.confirmed(connection, address)
         if joined and self._welcome:
             self._greet(connection, person, row, joined, now)

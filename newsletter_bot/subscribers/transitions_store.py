@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -23,13 +23,14 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 
 from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.outbox import Outbox
 from newsletter_bot.storage.prepared import Prepared
 from newsletter_bot.storage.rows import json_rows
 from newsletter_bot.storage.tables import subscribers, subscription_changes, subscriptions
-from newsletter_bot.storage.upsert import upserting
+from newsletter_bot.storage.upsert import upserting, upserting_in
 from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.model import SubscriptionState
 
@@ -67,10 +68,7 @@ class Transitions:
         Nobody has proved anything yet: somebody who left stays so until they confirm.
         """
         rows = _rows(person, lists, SubscriptionState.PENDING, consent, moment)
-        if not rows:
-            return []
-        begun = upserting(connection, subscriptions).values(rows).on_conflict_do_nothing()
-        found = connection.execute(begun.returning(subscriptions.c.list)).scalars().all()
+        found = _each(connection, _asking(connection.dialect.name), rows)
         return self._note(connection, person, found, SubscriptionState.PENDING, moment)
 
     def join(
@@ -83,15 +81,7 @@ class Transitions:
     ) -> list[str]:
         """Make subscriptions active, with the evidence; returns those that were not."""
         rows = _rows(person, lists, SubscriptionState.ACTIVE, consent, moment)
-        if not rows:
-            return []
-        begun = upserting(connection, subscriptions).values(rows)
-        joined = begun.on_conflict_do_update(
-            index_elements=["list", "subscriber_id"],
-            set_={name: begun.excluded[name] for name in ("state", "consent", "changed_at")},
-            where=subscriptions.c.state != SubscriptionState.ACTIVE.value,
-        )
-        found = connection.execute(joined.returning(subscriptions.c.list)).scalars().all()
+        found = _each(connection, _joining(connection.dialect.name), rows)
         return self._note(connection, person, found, SubscriptionState.ACTIVE, moment)
 
     def leave(
@@ -185,6 +175,30 @@ def lock_people(connection: Connection, *people: int) -> None:
         query = select(subscribers.c.id).where(subscribers.c.id.in_(people))
         locked = query.order_by(subscribers.c.id).with_for_update(key_share=True)
         connection.execute(locked).all()
+
+
+@cache
+def _asking(dialect: str) -> ReturningInsert[str]:
+    begun = upserting_in(dialect, subscriptions).on_conflict_do_nothing()
+    return begun.returning(subscriptions.c.list)
+
+
+@cache
+def _joining(dialect: str) -> ReturningInsert[str]:
+    begun = upserting_in(dialect, subscriptions)
+    return begun.on_conflict_do_update(
+        index_elements=["list", "subscriber_id"],
+        set_={name: begun.excluded[name] for name in ("state", "consent", "changed_at")},
+        where=subscriptions.c.state != SubscriptionState.ACTIVE.value,
+    ).returning(subscriptions.c.list)
+
+
+def _each(
+    connection: Connection, statement: ReturningInsert[str], rows: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Write rows and return the lists of those that were written: few, so one at a time."""
+    written = (connection.execute(statement, row).scalar() for row in rows)
+    return [name for name in written if name is not None]
 
 
 def _rows(
