@@ -29,6 +29,7 @@ def test_the_wheel_carries_templates_and_sample(wheel: Path) -> None:
     for name in (
         f"{shipped}templates/themes/weekly/issue.mjml.j2",
         f"{shipped}templates/web/style.css",
+        f"{shipped}templates/web/proof/altcha.min.js",
         f"{shipped}templates/preview/preview.js",
         f"{shipped}templates/newsletter/newsletter.toml",
         f"{shipped}templates/newsletter/.gitignore",
