@@ -12,6 +12,7 @@ from newsletter_bot.storage.tables import (
     address_changes,
     challenges,
     deliveries,
+    idempotency,
     letters,
     signups,
     subscribers,
@@ -24,6 +25,7 @@ from newsletter_bot.subscribers.limits_store import Limits
 from newsletter_bot.subscribers.model import SubscriptionState
 
 _KEPT = 30 * 86_400  # seconds that a change of address is kept after its links expired
+_ANSWERS_KEPT = 86_400  # seconds that a program may repeat a request (docs/api.md)
 _AT_ONCE = 500  # rows in one transaction
 
 
@@ -75,13 +77,15 @@ class Purging:
         return len(rows)
 
     def rest(self, connection: Connection) -> dict[str, int]:
-        """Delete ended limits and proofs of work, and changes of address from long ago."""
+        """Delete ended limits, proofs of work, the API's answers, and old changes of address."""
         spent = challenges.c.expires_at <= self._now
         ended = address_changes.c.expires_at <= self._now - _KEPT
+        answered = idempotency.c.at <= self._now - _ANSWERS_KEPT
         return {
             "limits": self._limits.purge(connection),
             "challenges": connection.execute(delete(challenges).where(spent)).rowcount,
             "address_changes": connection.execute(delete(address_changes).where(ended)).rowcount,
+            "idempotency": connection.execute(delete(idempotency).where(answered)).rowcount,
         }
 
     def _asked_again(self) -> ColumnElement[bool]:

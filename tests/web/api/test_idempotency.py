@@ -28,7 +28,7 @@ from newsletter_bot.web.api.idempotency_store import (
 )
 from newsletter_bot.web.api.keys import Scope
 from newsletter_bot.web.api.keys_store import KeyStore
-from tests.web.api.api_site import CONSENT, ApiSite, problem
+from tests.web.api.api_site import CONSENT, ApiSite, later, problem
 
 ADA = "ada@example.com"
 ASKED = {"address": ADA, "lists": ["weekly"], "confirm": True}
@@ -148,6 +148,19 @@ def test_forgetting_somebody_can_be_repeated(each_site: ApiSite) -> None:
     assert [one.status_code for one in answers] == [204, 204]
     assert answers[1].headers["idempotency-replayed"] == "true"
     problem(program.delete(path), 404, "not-found")
+
+
+def test_kept_answers_are_purged_after_a_day(each_site: ApiSite) -> None:
+    program = each_site.client(Scope.ALL)
+    engine = each_site.bot.engine
+    for name, age in (("old", KEPT + 5), ("young", KEPT - 60)):
+        program.post("/subscribers", json=ASKED, headers={"Idempotency-Key": name})
+        row = update(idempotency).where(idempotency.c.key == name)
+        with engine.begin() as connection:
+            connection.execute(row.values(at=later(-age)))
+    assert each_site.bot.people.purge()["idempotency"] == 1
+    with reading(engine) as connection:
+        assert connection.execute(select(idempotency.c.key)).scalars().all() == ["young"]
 
 
 # ── crashes and slowness ─────────────────────────────────────────────────────────────────────
