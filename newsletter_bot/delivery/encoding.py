@@ -25,7 +25,7 @@ _BASE64_LINE = 57  # bytes that fill a line of 76 characters
 # dot and for `From ` at the start. Tabs and every blank but the first of a run are ours: see below.
 _UNSAFE = re.compile(rb"[^ -<>-~]|(?<= ) | \Z|\A\.|\AF(?=rom )")
 _UNSAFE_START = re.compile(rb"\A(?:\.|F(?=rom ))")
-_AS_IT_IS = re.compile(r"(?!\.|From )(?:[!-<>-~]| (?=[!-<>-~]))*")  # nothing of it is unsafe
+_AS_IT_IS = re.compile(r"(?!\.|From )(?: ?[!-<>-~]++)*+")  # nothing of it is unsafe
 _HEX = tuple(b"=%02X" % byte for byte in range(256))
 
 

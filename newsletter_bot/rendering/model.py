@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,6 +52,9 @@ class Only:
     conditions: tuple[Condition, ...]
     pieces: tuple[Static | Hole, ...]
 
+
+# A link to the web that no rule below would change.
+_PLAIN_LINK = re.compile(r"https?://[A-Za-z0-9/:._~-]*+")
 
 Piece = Static | Hole | Only
 Pieces = tuple[Piece, ...]
@@ -107,6 +111,8 @@ def escaped(value: str, escape: Escape) -> str:
         case Escape.URL:
             return quote(one_line, safe="")
         case Escape.LINK:
+            if _PLAIN_LINK.fullmatch(value):  # as those of ours are
+                return value
             # A reader's own value could be `javascript:`; a link leads to the web or to mail.
             safe = one_line.startswith(("https://", "http://", "mailto:"))
             return html.escape(quote(one_line, safe="/:?#[]@!$&()*+,;=%~")) if safe else "#"

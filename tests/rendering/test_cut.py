@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from html import escape
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.issues.model import Condition, OnlyBlock, Slot
 from newsletter_bot.rendering.cut import Cutter
-from newsletter_bot.rendering.model import Escape, Hole, Only, Static
+from newsletter_bot.rendering.model import Escape, Hole, Only, Static, escaped
 
 NAME = "zq9s0xabcd9qz"
 BEGIN, END = "zq9b0xabcd9qz", "zq9e0xabcd9qz"
@@ -90,3 +93,10 @@ def test_cutting_changes_no_character(before: str, after: str) -> None:
     pieces = CUTTER.plain(before + NAME + after)
     written = "".join(one.text if isinstance(one, Static) else NAME for one in pieces)
     assert written == before + NAME + after
+
+
+@given(st.text(st.sampled_from("az09AZ/:._~-?&<\"' %é\n"), max_size=20))
+def test_the_short_way_of_a_plain_link_changes_nothing(rest: str) -> None:
+    shown = "".join(one if one.isprintable() else " " for one in rest)
+    long_way = escape(quote(f"https://{shown}", safe="/:?#[]@!$&()*+,;=%~"))
+    assert escaped(f"https://{rest}", Escape.LINK) == long_way
