@@ -114,7 +114,8 @@ def test_a_digest_is_drafted_checked_and_sent(
         assert f'id="{anchor}"' in (page / place.strip("/") / "index.html").read_text()
     sent = run("send", "digest-2026-01", "--yes", json=True).json
     assert (sent["planned"], sent["accepted"]) == (1, 1)
-    assert run("digest", "--month", "2026-01", "--out", "again.md").code == 0  # without itself
+    again = str(newsletter / "issues" / "again.md")
+    assert run("digest", "--month", "2026-01", "--out", again).code == 0  # without itself
 
 
 def test_a_digest_of_one_issue_has_its_section_too(
