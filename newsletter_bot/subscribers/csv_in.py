@@ -19,6 +19,7 @@ from newsletter_bot.subscribers.csv_records import (
     is_utf8,
     open_records,
 )
+from newsletter_bot.subscribers.given import LONGEST_NAME
 from newsletter_bot.subscribers.model import IMPORTED, AddOutcome, NewSubscriber
 from newsletter_bot.subscribers.store import SubscriberStore
 
@@ -191,6 +192,8 @@ class _Rows:
         if first:
             own["first_name"] = first
         name = values.get("name") or " ".join(one for one in (first, last) if one)
+        if len(name) > LONGEST_NAME:
+            raise AddressError(f"a name of more than {LONGEST_NAME} characters")
         return NewSubscriber(address, name, values.get("language", ""), own)
 
     def _rejected(self, record: Record, reason: str) -> Rejected:

@@ -27,7 +27,6 @@ from newsletter_bot.storage.tables import (
     subscriptions,
 )
 from newsletter_bot.subscribers.address import parse_address
-from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.letters_store import Letters
 from newsletter_bot.subscribers.persons_store import PersonRow, Persons
 from newsletter_bot.subscribers.store import keep_suppression
@@ -42,12 +41,12 @@ class Forgetting:
     """Erases people."""
 
     def __init__(
-        self, persons: Persons, transitions: Transitions, letters: Letters, now: int
+        self, persons: Persons, transitions: Transitions, letters: Letters, moment: Moment
     ) -> None:
         self._persons = persons
         self._transitions = transitions
         self._letters = letters
-        self._now = now
+        self._moment = moment
 
     def forget(self, connection: Connection, who: str | int) -> bool:
         """Erase all about an address, and the person who has it; returns whether there was any."""
@@ -68,7 +67,7 @@ class Forgetting:
         _forget_answers(connection, keys | {one.text for one in addresses})
         for one in addresses:
             self._letters.confirmed(connection, one)
-        keep_suppression(connection, self._persons.hashed(addresses[0]), ERASED, self._now)
+        keep_suppression(connection, self._persons.hashed(addresses[0]), ERASED, self._moment.at)
         return found
 
     def _forget_person(self, connection: Connection, person: PersonRow) -> None:
@@ -76,10 +75,9 @@ class Forgetting:
             connection.execute(delete(table).where(table.c.subscriber_id == person.id))
         forget_events(connection, person.id)
         _forget_reasons(connection, person.id)
-        blank(connection, person.id, self._now)
+        blank(connection, person.id, self._moment.at)
         # Blank already: what webhooks are told now holds the id alone.
-        moment = Moment(self._now, By.OPERATOR)
-        self._transitions.leave(connection, person.id, (), moment)
+        self._transitions.leave(connection, person.id, (), self._moment)
         theirs = subscriptions.c.subscriber_id == person.id
         connection.execute(delete(subscriptions).where(theirs))
 

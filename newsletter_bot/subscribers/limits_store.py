@@ -56,7 +56,7 @@ class Limits:
 
     def forget(self, connection: Connection, key: str, *names: str) -> None:
         """Count from 0 again."""
-        connection.execute(delete(limits).where(limits.c.name.in_(names), limits.c.key == key))
+        connection.execute(_FORGET, {"names": names, "whose": key})
 
     def purge(self, connection: Connection) -> int:
         """Delete the windows that have ended; returns how many."""
@@ -80,6 +80,9 @@ def _taking(dialect: str) -> Insert:
 
 
 _TAKE = Prepared(_taking)
+_FORGET = delete(limits).where(
+    limits.c.name.in_(bindparam("names", expanding=True)), limits.c.key == bindparam("whose")
+)
 _ENDS_AT = select(limits.c.ends_at).where(
     limits.c.name == bindparam("limit"),
     limits.c.key == bindparam("whose"),

@@ -220,13 +220,14 @@ class People(Arriving):
         hashed = self._persons.hashed(parse_address(address))
         return self._writer.run(lambda connection: end_suppression(connection, hashed))
 
-    def forget(self, who: str | int) -> bool:
+    def forget(self, who: str | int, by: By = By.OPERATOR) -> bool:
         """Erase all about somebody but the keyed hash that keeps mail from them.
 
         Returns whether there was anything. An address is never mailed again, known or not; raises
         AddressError for one that is none.
         """
-        forgetting = Forgetting(self._persons, self._transitions, self._letters, self._now())
+        moment = Moment(self._now(), by)
+        forgetting = Forgetting(self._persons, self._transitions, self._letters, moment)
         return self._writer.run(lambda connection: forgetting.forget(connection, who))
 
     def dossier(self, who: str | int) -> dict[str, object] | None:

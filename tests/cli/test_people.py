@@ -160,6 +160,7 @@ def test_a_purge_tells_what_is_gone(run: Run) -> None:
         "challenges",
         "letters",
         "address_changes",
+        "idempotency",
     }
     assert "0 address changes" in run("subscribers", "purge").out
 
