@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test check lint types layers format unit bench bench-scale golden tools install dev clean
+.PHONY: demo test check lint types layers format unit bench bench-scale soak golden tools install dev clean
 
 demo: install  ## a sample newsletter, sent to a mail server on this machine
 	$(BIN)/newsletter-bot demo
@@ -32,6 +32,10 @@ bench: dev tools  ## figures of docs/performance.md, measured here
 
 bench-scale: dev tools  ## a million readers: planning and memory; some minutes
 	$(BIN)/python -m tests.bench.scale
+
+soak: dev  ## thousands sign up, confirm and leave while an issue is sent; some minutes
+	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.soak --postgresql
 
 golden: dev  ## write the golden files anew, then look at the difference
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden

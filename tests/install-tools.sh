@@ -10,6 +10,8 @@ command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v java >/dev/null || wanted="$wanted default-jre-headless"
 command -v npm >/dev/null || wanted="$wanted npm"
 command -v smtp-sink >/dev/null || [ -x /usr/sbin/smtp-sink ] || wanted="$wanted postfix"
+command -v wrk >/dev/null || wanted="$wanted wrk"
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || wanted="$wanted nginx-light"
 if [ -n "$wanted" ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "The tests need:$wanted. Install them: sudo apt-get install$wanted" >&2

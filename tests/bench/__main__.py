@@ -1,9 +1,10 @@
-"""Print compile times by stage, then our messages a second against others, in the same run.
+"""Print compile times by stage, then what we do in a second against others, in the same run.
 
     python -m tests.bench [--messages N] [--rounds N] [--only NAME] [--quick] [--strict]
 
 All senders send messages of the same size to the same Postfix smtp-sink process on this machine.
-Ours keeps its ledger on disk as in production; the others keep none.
+Ours keeps its ledger on disk as in production; the others keep none. `--only web` asks the public
+web instead (tests/bench/web.py).
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from tests.bench.compile import compile_times
 from tests.bench.ours import ISSUE, Ours
 from tests.bench.sink import delayed, sink
 from tests.bench.table import Table, in_turn, say
+from tests.bench.web import WebBench
 
 SESSIONS = 8  # the default of [transport] connections
 SIZE = 61_440  # bytes of a message, about
 DELAY = 20  # milliseconds added to what the server says
-COMPILE, LATENCY = "compile", "latency"
+COMPILE, LATENCY, WEB = "compile", "latency", "web"
+WEB_SECONDS = 5  # that each contestant is asked in a round
+WEB_READERS = 40_000  # more than can leave in that time
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ PAIRS = {
     ),
     "synchronous": Pair("synchronous FULL, against NORMAL", "ours", "normal", None),
 }
-NAMES = (COMPILE, *PAIRS, LATENCY)
+NAMES = (COMPILE, *PAIRS, LATENCY, WEB)
 
 
 @dataclass
@@ -76,6 +80,8 @@ class Bench:
             self._nearby(pairs)
         if LATENCY in self.names:
             self._far_away()
+        if WEB in self.names:
+            self._web()
         if self.table.rows:
             self.table.show()
 
@@ -135,6 +141,10 @@ class Bench:
             3,
             seen.rates("ours", "waiting"),
         )
+
+    def _web(self) -> None:
+        seconds, readers = (WEB_SECONDS, WEB_READERS) if self.table.judging else (1, 2000)
+        WebBench(self.place, seconds, readers, self.rounds, self.table).run()
 
     def _readers(self, name: str, count: int) -> Ours:
         ours = Ours(self.place / name, SIZE)

@@ -34,6 +34,9 @@ def test_the_bench_compares_with_everybody_it_should() -> None:
         "EmailMessage + aiosmtplib",
         "no pipelining",
         "synchronous FULL",
+        "StaticFiles",
+        "nginx",
+        "a transaction for each",
     ):
         assert name in said
     assert not {"✓", "✗"} & set(said)  # a run this short judges nobody
@@ -43,6 +46,13 @@ def test_a_part_of_the_bench_can_be_run_alone() -> None:
     said = bench("tests.bench", "--quick", "--only", "smtplib")
     assert "EmailMessage + smtplib" in said
     assert "aiosmtplib" not in said
+    assert "smtp-source" not in said
+
+
+def test_the_bench_of_the_web_counts_that_nobody_who_left_was_forgotten() -> None:
+    said = bench("tests.bench", "--quick", "--only", "web")
+    assert "pages: p99" in said
+    assert "one-click, the second time" in said
     assert "smtp-source" not in said
 
 
