@@ -243,9 +243,7 @@ def test_refused_rows_are_told_as_they_come(store: SubscriberStore, tmp_path: Pa
     assert seen == [path.stat().st_size]
 
 
-def test_a_name_too_long_for_a_person_is_refused(
-    store: SubscriberStore, tmp_path: Path
-) -> None:
+def test_a_name_too_long_for_a_person_is_refused(store: SubscriberStore, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"email,name\na@example.com,{'x' * 200}\nb@example.com,{'x' * 201}\n")
     report = import_csv(store, path, ImportOptions("weekly"))

@@ -121,7 +121,6 @@ def test_what_was_spent_or_settled_goes_in_time(town: Town) -> None:
         "challenges": 1,
         "address_changes": 0,
         "idempotency": 0,
-        "idempotency": 0,
     }
     town.pass_time(3 * DAY)
     assert town.people.purge()["address_changes"] == 1
