@@ -40,6 +40,8 @@ def scaffold(folder: Path, *, sample: bool) -> None:
     write_secret(folder / "secret.key")
     if sample:
         _copy(shipped("subscribers/sample.csv"), folder / "subscribers" / "sample.csv")
+        for path in sorted(shipped("subscribers/segments").glob("*.toml")):
+            _copy(path, folder / "subscribers" / "segments" / path.name)
         for path in sorted((source / "issues").rglob("*")):
             if path.is_file():
                 _copy(path, folder / path.relative_to(source))

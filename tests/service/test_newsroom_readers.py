@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import DataError, IssueFileError
 from newsletter_bot.schedule.choice import choose, objection
 from newsletter_bot.service.newsroom import Newsroom
+from newsletter_bot.service.posting import Posting
+from newsletter_bot.storage.tables import crossposts, subscribers
+from newsletter_bot.subscribers.address import parse_address
+from newsletter_bot.subscribers.model import NewSubscriber
 
 Write = Callable[..., Path]
 EDITED = "2026-W01 was edited after it was approved"
@@ -166,3 +173,30 @@ def test_sending_by_hand_warns_of_readers_changed_since_the_plan(
     segment.unlink()
     bot.send(bot.read(issue), Run(), warn=said.append)
     assert [one.partition(":")[0] for one in said] == ["it was edited since it was planned"] * 2
+
+
+def test_channels_get_by_themselves_what_is_for_everybody_alone(
+    newsletter: Path, issue: Path, write_issue: Write
+) -> None:
+    toml = newsletter / "newsletter.toml"
+    hook = '[channels.webhook]\nurl = "http://127.0.0.1:9/"\nallow_private = true\n'
+    toml.write_text(toml.read_text() + hook)
+    digest = write_issue(name="digest-2026-01")
+    digest.write_text(digest.read_text().replace("status:", "frequency: monthly\nstatus:"))
+    plain = write_issue(name="2026-W02")
+    with closing(Bot.open(newsletter)) as bot:
+        add(bot, "ada@example.com", tags=["beta"])
+        add(bot, "bo@example.com", frequency="monthly")
+        for path in (issue, digest, plain):
+            assert bot.send(bot.read(path), Run()).accepted >= 1
+        Posting(bot, lambda *_told: None, time.time, is_live=lambda _page: True).look()
+        with bot.engine.connect() as connection:
+            posted = set(connection.execute(select(crossposts.c.issue)).scalars())
+    assert posted == {"2026-W02"}
+
+
+def add(bot: Bot, address: str, **values: object) -> None:
+    bot.subscribers.add([NewSubscriber(parse_address(address))], "weekly", {"source": "test"})
+    who = update(subscribers).where(subscribers.c.address_key == address)
+    with bot.engine.begin() as connection:
+        connection.execute(who.values(values))
