@@ -83,7 +83,7 @@ class Parting:
 
     def erase(self, person: Person) -> Response:
         """Erase them."""
-        self._bot.people.forget(person.id)
+        self._bot.people.forget(person.id, By.PAGE)
         log("web.erased", subscriber=person.id)
         say, language = self._answers.say, person.language
         notice = Notice(say(language, "erased"), (say(language, "erased_text"),))
