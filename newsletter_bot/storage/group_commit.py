@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -23,6 +22,8 @@ from newsletter_bot.storage.savepoints import within
 from newsletter_bot.storage.weather import LostError, closing, crowded, is_weather, weather
 
 Result = TypeVar("Result")
+# Told in the writer's thread how a change ended: its result, or what is to be raised.
+Told = Callable[[Any, BaseException | None], None]
 
 _CLOSING = 15.0  # seconds for what was handed in before; a locked database takes 10
 _PAUSE = 0.05  # seconds before another try, when the database would not begin
@@ -33,20 +34,41 @@ class Limits:
     """How much may wait, how long, and how long one transaction may last."""
 
     room: int = 2000  # changes that wait
-    patience: float = 10.0  # seconds that a caller waits for room and for its commit to begin
+    patience: float = 10.0  # seconds that a caller waits for room and for its change to begin
     hold: float = 0.02  # seconds after which a transaction takes no further change
     gap: float = 0.002  # seconds between two commits, in which another writer may begin
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class Waiting:
     """A change that was handed in, and what became of it before its commit."""
 
     change: Callable[[Connection], Any]
+    told: Told
     until: float  # when its caller gives up waiting (time.monotonic)
-    future: Future[Any] = field(default_factory=Future)
     result: Any = None
     error: BaseException | None = None
+    _claim: list[None] = field(default_factory=lambda: [None])
+
+    def claim(self) -> bool:
+        """Begin it, or withdraw it: whoever of the two comes first is told True."""
+        try:
+            self._claim.pop()  # one step of the interpreter, so that it needs no lock
+        except IndexError:
+            return False
+        return True
+
+    def tell(self, failure: BaseException | None) -> None:
+        """Tell its caller; `failure` is that of the whole transaction."""
+        error = self.error or failure
+        if error is None:
+            self.told(self.result, None)
+        elif isinstance(error, DBAPIError) and is_weather(error):
+            self.told(None, weather(error))
+        elif error is self.error:
+            self.told(None, error)
+        else:
+            self.told(None, LostError(f"The database gave up: {error}."))
 
 
 class GroupCommit:
@@ -55,7 +77,7 @@ class GroupCommit:
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
         self._limits = limits
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         lock = threading.Lock()
         self._bell = threading.Condition(lock)  # rung for the thread: there is something to do
         self._space = threading.Condition(lock)  # rung for callers: there is room
@@ -65,17 +87,30 @@ class GroupCommit:
 
     def run(self, change: Callable[[Connection], Result]) -> Result:
         """Make a change and return its result once it is on disk; raises TryAgainError."""
-        one = self._put(change, self._limits.patience)
-        try:
-            return cast("Result", one.future.result(max(0.0, one.until - time.monotonic())))
-        except TimeoutError:
-            if one.future.cancel():
-                raise crowded() from None
-        return cast("Result", one.future.result())  # begun just now, or it raised that itself
+        ended = threading.Lock()
+        ended.acquire()
+        found: list[Any] = []
 
-    def submit(self, change: Callable[[Connection], Result]) -> Future[Result]:
-        """Hand in a change without waiting; raises TryAgainError when there is no room."""
-        return self._put(change, 0).future
+        def told(result: Any, error: BaseException | None) -> None:
+            found.extend((result, error))
+            ended.release()
+
+        one = self._put(change, told, self._limits.patience)
+        if not ended.acquire(timeout=max(0.0, one.until - time.monotonic())):
+            if one.claim():
+                raise crowded()
+            ended.acquire()  # it has begun, and ends in a moment
+        result, error = found
+        if error is not None:
+            raise error
+        return cast("Result", result)
+
+    def submit(self, change: Callable[[Connection], Any], told: Told) -> Waiting:
+        """Hand in a change without waiting; raises TryAgainError when there is no room.
+
+        Who claims what is returned before it has begun has withdrawn it: nobody is told then.
+        """
+        return self._put(change, told, 0)
 
     def close(self) -> None:
         """Make what was handed in, and end the thread; later changes raise TryAgainError."""
@@ -88,9 +123,9 @@ class GroupCommit:
 
     # ── callers ──────────────────────────────────────────────────────────────────────────────
 
-    def _put(self, change: Callable[[Connection], Any], patience: float) -> _Waiting:
+    def _put(self, change: Callable[[Connection], Any], told: Told, patience: float) -> Waiting:
         assert os.getpid() == self._process, "a writer is not shared with a forked process"
-        one = _Waiting(change, time.monotonic() + self._limits.patience)
+        one = Waiting(change, told, time.monotonic() + self._limits.patience)
         with self._bell:
             if len(self._waiting) >= self._limits.room:
                 self._space.wait_for(self._may_enter, patience)
@@ -128,7 +163,7 @@ class GroupCommit:
 
     def _commit_some(self) -> bool:
         """Make what waits, in one transaction, and tell everybody how it ended; False for badly."""
-        made: list[_Waiting] = []
+        made: list[Waiting] = []
         failure: BaseException | None = None
         try:
             with self._engine.begin() as connection:
@@ -137,10 +172,10 @@ class GroupCommit:
             failure = error
             self._give_up()
         for one in made:
-            _tell(one, failure)
+            one.tell(failure)
         return failure is None
 
-    def _make_some(self, connection: Connection, made: list[_Waiting]) -> None:
+    def _make_some(self, connection: Connection, made: list[Waiting]) -> None:
         end = time.monotonic() + self._limits.hold
         while (one := self._take()) is not None:
             made.append(one)
@@ -154,10 +189,10 @@ class GroupCommit:
             if time.monotonic() > end:
                 return
 
-    def _take(self) -> _Waiting | None:
+    def _take(self) -> Waiting | None:
         while self._waiting:
             one = self._waiting.popleft()
-            if one.future.set_running_or_notify_cancel():
+            if one.claim():
                 return one
         return None
 
@@ -166,17 +201,5 @@ class GroupCommit:
         now = time.monotonic()
         while self._waiting and (self._closed or self._waiting[0].until <= now):
             one = self._waiting.popleft()
-            if one.future.set_running_or_notify_cancel():
-                one.future.set_exception(crowded())
-
-
-def _tell(one: _Waiting, failure: BaseException | None) -> None:
-    error = one.error or failure
-    if error is None:
-        one.future.set_result(one.result)
-    elif isinstance(error, DBAPIError) and is_weather(error):
-        one.future.set_exception(weather(error))
-    elif error is one.error:
-        one.future.set_exception(error)
-    else:
-        one.future.set_exception(LostError(f"The database gave up: {error}."))
+            if one.claim():
+                one.told(None, crowded())

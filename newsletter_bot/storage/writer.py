@@ -10,13 +10,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from newsletter_bot.storage.group_commit import GroupCommit, Limits
+from newsletter_bot.storage.group_commit import GroupCommit, Limits, Told, Waiting
 from newsletter_bot.storage.savepoints import within
 from newsletter_bot.storage.weather import closing, is_clash, is_weather, weather
 
@@ -65,13 +64,14 @@ class Writer:
         """True where changes share commits, so that `submit` needs no thread for each."""
         return self._group is not None
 
-    def submit(self, change: Change[Result]) -> Future[Result]:
+    def submit(self, change: Change[Any], told: Told) -> Waiting:
         """Hand in a change without waiting for it, where `shares` is true.
 
-        The future ends as `run` would. Raises TryAgainError at once when too many wait already.
+        `told` hears, in the writer's thread, what `run` would return or raise. Raises TryAgainError
+        at once when too many wait already.
         """
         assert self._group is not None, "elsewhere each change needs a thread"
-        return self._group.submit(self._noting(change))
+        return self._group.submit(self._noting(change), told)
 
     def close(self) -> None:
         """Make what was handed in, and refuse what comes later."""

@@ -11,7 +11,7 @@ from newsletter_bot.logs import log
 from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.tokens import UnsubscribeClaim
 from newsletter_bot.web.bodies import body_of
-from newsletter_bot.web.changing import make
+from newsletter_bot.web.changing import Changes
 from newsletter_bot.web.languages import language_of
 from newsletter_bot.web.pages import Answers, Notice
 
@@ -46,6 +46,7 @@ class Leaving:
         self._bot = bot
         self._settings = bot.settings
         self._answers = answers
+        self._changes = Changes(bot.writer)
 
     def ask(self, token: str, language: str) -> Response:
         """Show the page with the button."""
@@ -60,7 +61,7 @@ class Leaving:
         # A list that was removed meanwhile has no name any more: then from all of them.
         lists = [one.id for one in self._settings.lists if claim.matches(one.id)]
         change = self._bot.people.unsubscribing(claim.subscriber_id, lists, by)
-        ended = await make(self._bot.writer, change)
+        ended = await self._changes.make(change)
         log("web.unsubscribed", subscriber=claim.subscriber_id, ended=ended)
         return self._page("left", language, claim)
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,16 @@ def put(connection: Connection, key: str) -> str:
 
 def putting(key: str) -> Callable[[Connection], str]:
     return lambda connection: put(connection, key)
+
+
+def submitted(writer: Writer, change: Callable[[Connection], str]) -> Future[str]:
+    future: Future[str] = Future()
+
+    def told(result: str, error: BaseException | None) -> None:
+        future.set_result(result) if error is None else future.set_exception(error)
+
+    writer.submit(change, told)
+    return future
 
 
 def keys(engine: Engine) -> set[str]:
@@ -173,7 +183,7 @@ def test_changes_that_wait_share_a_commit(embedded: Engine) -> None:
     event.listen(embedded, "commit", commits.append)
     writer = Writer(embedded)
     with embedded.begin():  # nothing can be written meanwhile
-        futures = [writer.submit(putting(str(number))) for number in range(100)]
+        futures = [submitted(writer, putting(str(number))) for number in range(100)]
         time.sleep(0.05)
         assert not any(one.done() for one in futures)
     assert [one.result(60) for one in futures] == [str(number) for number in range(100)]
@@ -192,7 +202,7 @@ def test_nobody_is_told_before_the_commit(embedded: Engine) -> None:
         in_commit.set()
         go_on.wait(60)
 
-    future = writer.submit(putting("one"))
+    future = submitted(writer, putting("one"))
     assert in_commit.wait(60)
     told.append(future.done())
     go_on.set()
@@ -216,9 +226,9 @@ def test_who_waits_too_long_is_refused_and_nothing_is_changed(embedded: Engine) 
 def test_there_is_room_for_so_many_and_the_next_is_refused(embedded: Engine) -> None:
     writer = Writer(embedded, Limits(room=3, patience=0.1))
     with embedded.begin():
-        futures = [writer.submit(putting(str(number))) for number in range(3)]
+        futures = [submitted(writer, putting(str(number))) for number in range(3)]
         with pytest.raises(TryAgainError):
-            writer.submit(putting("one too many"))
+            submitted(writer, putting("one too many"))
         with pytest.raises(TryAgainError):
             writer.run(putting("one too many"))
     writer.close()
@@ -233,7 +243,7 @@ def test_a_commit_that_fails_is_told_to_all_that_were_in_it(embedded: Engine) ->
         raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk is full"))
 
     event.listen(embedded, "commit", fail)
-    futures = [writer.submit(putting(str(number))) for number in range(20)]
+    futures = [submitted(writer, putting(str(number))) for number in range(20)]
     assert all(isinstance(one.exception(60), TryAgainError) for one in futures)
     event.remove(embedded, "commit", fail)
     assert count(embedded) == 0
@@ -295,7 +305,7 @@ def test_a_clash_is_tried_again(engine: Engine, writer: Writer) -> None:
 
 def test_a_closed_writer_makes_what_it_had_and_refuses_the_rest(embedded: Engine) -> None:
     writer = Writer(embedded)
-    futures = [writer.submit(putting(str(number))) for number in range(200)]
+    futures = [submitted(writer, putting(str(number))) for number in range(200)]
     writer.close()
     assert [one.result(0) for one in futures] == [str(number) for number in range(200)]
     with pytest.raises(TryAgainError):
