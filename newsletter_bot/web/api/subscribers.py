@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from newsletter_bot.errors import DataError
 from newsletter_bot.subscribers.address import Address, AddressError, parse_address
 from newsletter_bot.subscribers.consent import By, Choices, Frequency
 from newsletter_bot.subscribers.given import checked_tags
@@ -67,6 +68,9 @@ class Filter(Paging):
     state: SubscriptionState | None = None
     tag: Tag | None = None
     segment: SegmentName | None = None
+    rules: Annotated[
+        str | None, Field(max_length=4000, description="Rules as a query: docs/segments.md")
+    ] = None
 
 
 class Search(Body):
@@ -143,6 +147,11 @@ def _rules(asked: Asked, query: Filter) -> Iterator[Rule]:
         yield Tagged(tuple(checked_tags([query.tag])))
     if query.segment is not None:
         yield segment_of(asked, query.segment, "segment").rule
+    if query.rules is not None:
+        try:
+            yield asked.bot.segments.parse_query(query.rules).rule
+        except DataError as error:
+            raise invalid(error.message, parameter="rules") from error
 
 
 def address_of(text: str) -> Address:

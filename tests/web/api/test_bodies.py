@@ -190,6 +190,7 @@ def fields() -> Iterator[tuple[str, str, dict[str, Any], str]]:
         yield "POST", "/suppressions", {"address": "x@example.com", "reason": "x"}, name
     yield "POST", "/suppressions/lookup", {}, "address"
     yield "POST", "/subscribers/search", {}, "address"
+    yield "POST", "/segments/no-such/explain", {}, "address"
 
 
 def with_text(body: dict[str, Any], name: str, text: str) -> dict[str, Any]:
@@ -251,6 +252,7 @@ def test_hostile_text_in_addresses_of_the_api_is_inert(
         f"/subscribers?tag={quoted}",
         f"/subscribers?list={quoted}",
         f"/subscribers?segment={quoted}",
+        f"/subscribers?rules={quoted}",
         f"/subscribers?cursor={quoted}",
         f"/{quoted}",
     ):
@@ -315,7 +317,7 @@ def test_the_description_is_public_and_names_no_secret(site: ApiSite) -> None:
             assert operation["description"], (method, path)
             assert operation["security"], (method, path)
             needed = {"401", "403", "422", "429", "503"}
-            if method != "get" and not path.endswith(("search", "lookup")):
+            if method != "get" and not path.endswith(("search", "lookup", "explain")):
                 needed |= {"400", "409", "413", "415"}
             assert needed <= set(operation["responses"]), (method, path)
 

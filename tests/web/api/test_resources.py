@@ -57,12 +57,38 @@ def test_segments_are_shown_with_how_many_match(each_site: ApiSite) -> None:
         "title": "Reviewers",
         "description": "",
         "rule": {"all": [{"tag": "reviewer"}]},
+        "query": "tag=reviewer",
+        "people": 3,
         "matching": 2,
         "mailable": 1,
+        "rules": [{"rule": "tagged “reviewer”", "matching": 2}],
     }
     problem(program.get("/segments/no-such"), 404, "not-found")
     body = problem(program.get("/segments/broken"), 409, "broken")
     assert str(folder) not in str(body)
+
+
+def test_it_is_told_why_somebody_matches(each_site: ApiSite) -> None:
+    folder = each_site.bot.settings.folder / "subscribers" / "segments"
+    folder.mkdir(parents=True)
+    text = 'all = [{tag = "reviewer"}, {list = "weekly"}]\n'
+    (folder / "reviewers.toml").write_text(text, encoding="utf-8")
+    each_site.add(ADA)
+    program = each_site.client(Scope.SEGMENTS_READ, Scope.SUBSCRIBERS_READ)
+    told = program.post("/segments/reviewers/explain", json={"address": ADA}).json()
+    assert told["met"] is False
+    assert [one["met"] for one in told["parts"]] == [False, True]
+    assert all(one["why"] and one["rule"] for one in told["parts"])
+    for name, address, status, kind in (
+        ("no-such", ADA, 404, "not-found"),
+        ("reviewers", "bo@example.com", 404, "not-found"),
+        ("reviewers", "bo", 422, "invalid"),
+    ):
+        answer = program.post(f"/segments/{name}/explain", json={"address": address})
+        problem(answer, status, kind)
+    narrow = each_site.client(Scope.SEGMENTS_READ)
+    answer = narrow.post("/segments/reviewers/explain", json={"address": ADA})
+    problem(answer, 403, "forbidden")
 
 
 # ── suppressions ─────────────────────────────────────────────────────────────────────────────

@@ -79,7 +79,7 @@ def said_otherwise(body: Any) -> bool:
         return True
     places = {one.get("pointer") or one.get("parameter") for one in body.get("errors", [])}
     if places:
-        return places <= {"/address", "cursor", "segment"}
+        return places <= {"/address", "cursor", "segment", "rules"}
     return body["detail"] in {
         "There is no such list.",
         "The language is no tag like en, ja or zh-Hant.",

@@ -32,6 +32,7 @@ NEEDED = {
     "GET /lists/{list_id}": "lists:read",
     "GET /segments": "segments:read",
     "GET /segments/{name}": "segments:read",
+    "POST /segments/{name}/explain": "segments:read",
     "GET /suppressions": "suppressions:read",
     "POST /suppressions": "suppressions:write",
     "DELETE /suppressions": "suppressions:write",

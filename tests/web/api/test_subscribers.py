@@ -243,6 +243,9 @@ def test_people_are_filtered(each_site: ApiSite) -> None:
     assert found(tag="nobody") == ""
     assert found(segment="org") == "bc"
     assert found(segment="org", list="weekly") == "b"
+    assert found(rules="domain=example.org&not.tag=reviewer") == "b"
+    body = problem(program.get("/subscribers", params={"rules": "plam=x"}), 422, "invalid")
+    assert body["errors"][0]["parameter"] == "rules"
     problem(program.get("/subscribers", params={"segment": "no-such"}), 422, "invalid")
     body = problem(program.get("/subscribers", params={"segment": "broken"}), 409, "broken")
     assert str(folder) not in str(body)
