@@ -144,9 +144,7 @@ class PlanStore:
             wanted = self._wanted(selection, now)
             for name in lists:
                 people = _people(planned.id, name, now, selection, engaged_first=engaged_first)
-                chosen = people.where(wanted)
-                insert = inserting(connection, deliveries).from_select(_COLUMNS, chosen)
-                connection.execute(insert.on_conflict_do_nothing())
+                _plan_list(connection, people.where(wanted))
             return planned
 
     def forecast(
@@ -175,6 +173,12 @@ def find_row(connection: Connection, identity: str) -> IssueRow | None:
     query = select(issues).where(issues.c.identity == identity)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _issue_row(row)
+
+
+def _plan_list(connection: Connection, people: Select[Any]) -> None:
+    """Owe the issue to these people, save those whom another list made it owed to already."""
+    insert = inserting(connection, deliveries).from_select(_COLUMNS, people)
+    connection.execute(insert.on_conflict_do_nothing())
 
 
 def _issue_row(row: RowMapping) -> IssueRow:
