@@ -8,6 +8,7 @@ what lies in the mailbox.
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -206,9 +207,9 @@ class Soak:
         return {int(_read(about)["signup"]) for about in found}
 
     def _leaving(self, bot: Bot) -> Iterator[Job]:
-        """Let the last of those who are owed the issue leave, the last first; some click twice."""
-        last = self.size.readers
-        for number in range(last, last - self.size.leaving, -1):
+        """Let people leave from all over the list, before and after their copy; some click twice."""
+        everybody = range(1, self.size.readers + 1)
+        for number in random.Random(1).sample(everybody, self.size.leaving):
             path = f"/u/{bot.signer.unsubscribe_token(number, 'weekly')}"
             yield Job(path, _ONE_CLICK, partial(self._left, number))
             if number % 10 == 0:

@@ -20,4 +20,3 @@ def test_hundreds_come_and_go_while_an_issue_is_sent_and_every_state_is_right(
     soak = Soak(tmp_path / "news", database_url, server.port, server.folder, ISSUE, size)
     soak.run()
     assert soak.report["got the issue"] + soak.report["left before their message began"] == 600
-    assert soak.report["left before their message began"] > 0
