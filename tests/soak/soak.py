@@ -207,7 +207,7 @@ class Soak:
         return {int(_read(about)["signup"]) for about in found}
 
     def _leaving(self, bot: Bot) -> Iterator[Job]:
-        """Let people leave from all over the list, before and after their copy; some click twice."""
+        """Let people leave from all over the list, some after their copy; some click twice."""
         everybody = range(1, self.size.readers + 1)
         for number in random.Random(1).sample(everybody, self.size.leaving):
             path = f"/u/{bot.signer.unsubscribe_token(number, 'weekly')}"
