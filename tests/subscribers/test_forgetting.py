@@ -25,7 +25,7 @@ from newsletter_bot.subscribers.people import By, Choices, Frequency
 from newsletter_bot.subscribers.tokens import Link
 from tests.subscribers.conftest import START, MakeTown, Town
 
-PERSONAL = ("ada", "lovelace", "203.0.113", "198.51.100")
+PERSONAL = ("ada@", "lovelace", "203.0.113", "198.51.100")
 
 
 def deliver(town: Town, person: int, reason: str) -> None:

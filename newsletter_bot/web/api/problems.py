@@ -89,7 +89,15 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
             errors=list(self.errors[:_MOST]) or None,
         )
         content = body.model_dump(exclude_none=True)
-        return JSONResponse(content, self.kind.status, self.headers, MEDIA_TYPE)
+        return _Inert(content, self.kind.status, self.headers, MEDIA_TYPE)
+
+
+class _Inert(JSONResponse):
+    """JSON without a `<`: what was asked for stands in it, whoever shows it as what it is not."""
+
+    def render(self, content: Any) -> bytes:
+        """Write JSON with each `<` as an escape, which means the same (RFC 8259 section 7)."""
+        return super().render(content).replace(b"<", rb"\u003c")
 
 
 def not_found(what: str) -> Problem:
