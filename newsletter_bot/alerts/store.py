@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy import Engine, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import alerts
+from newsletter_bot.storage.upsert import upserting_in
 
 
 class AlertStore:
@@ -25,8 +25,8 @@ class AlertStore:
         several processes one gets a number.
         """
         now = int(self._clock())
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(alerts).values(key=key, said_at=now, count=0)
+        statement = upserting_in(self._engine.dialect.name, alerts)
+        statement = statement.values(key=key, said_at=now, count=0)
         with self._engine.begin() as connection:
             held = connection.execute(
                 select(alerts.c.count).where(alerts.c.key == key).with_for_update()

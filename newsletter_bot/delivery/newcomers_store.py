@@ -26,7 +26,6 @@ from newsletter_bot.delivery.model import DeliveryState, IssueKind, IssueState
 from newsletter_bot.delivery.plan_store import (
     IssueRow,
     find_row,
-    inserting,
     keep_rendering,
     paused,
     refuse_other_kind,
@@ -41,6 +40,7 @@ from newsletter_bot.storage.tables import (
     subscriptions,
     suppressions,
 )
+from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.model import IMPORTED, Subscriber, SubscriptionState
 from newsletter_bot.subscribers.segment_rules import Now
 from newsletter_bot.subscribers.selection import Selection
@@ -214,7 +214,7 @@ def _adding(
     }
     earliest_first = (subscriptions.c.changed_at, subscriptions.c.subscriber_id)
     new = people.with_only_columns(*values.values()).order_by(*earliest_first)
-    insert = inserting(connection, deliveries).from_select(list(values), new)
+    insert = upserting(connection, deliveries).from_select(list(values), new)
     # SQLAlchemy forgets how many rows an INSERT wrote unless it is asked.
     return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Engine,
     RowMapping,
     Select,
-    Table,
     and_,
     case,
     func,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter_bot.delivery.model import IssueKind, IssueState
 from newsletter_bot.errors import DataError
@@ -37,6 +35,7 @@ from newsletter_bot.storage.tables import (
     subscriptions,
     suppressions,
 )
+from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.consent import Frequency
 from newsletter_bot.subscribers.model import Subscriber, SubscriptionState
@@ -177,7 +176,7 @@ def find_row(connection: Connection, identity: str) -> IssueRow | None:
 
 def _plan_list(connection: Connection, people: Select[Any]) -> None:
     """Owe the issue to these people, save those whom another list made it owed to already."""
-    insert = inserting(connection, deliveries).from_select(_COLUMNS, people)
+    insert = upserting(connection, deliveries).from_select(_COLUMNS, people)
     connection.execute(insert.on_conflict_do_nothing())
 
 
@@ -211,16 +210,7 @@ def refuse_other_kind(row: IssueRow, kind: IssueKind) -> None:
 def keep_rendering(connection: Connection, rendering: Rendering, now: int) -> None:
     """Store a rendering, when it is not there yet."""
     values = {"hash": rendering.hash, "content": rendering.to_json(), "made_at": now}
-    connection.execute(inserting(connection, renderings).values(values).on_conflict_do_nothing())
-
-
-def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Begin an INSERT … ON CONFLICT in the words of the connection's database."""
-    return (
-        postgresql.insert(table)
-        if connection.dialect.name == "postgresql"
-        else sqlite.insert(table)
-    )
+    connection.execute(upserting(connection, renderings).values(values).on_conflict_do_nothing())
 
 
 def _same_suppression() -> ColumnElement[bool]:
