@@ -5,6 +5,13 @@ Times are whole seconds since 1970 UTC. States are the words of docs/glossary.md
 
 from __future__ import annotations
 
+from newsletter_bot.storage.tables.feedback import (
+    chunks,
+    events,
+    links,
+    mailbox_cursors,
+    raw_events,
+)
 from newsletter_bot.storage.tables.people import (
     address_changes,
     letters,
@@ -53,11 +60,13 @@ __all__ = [
     "approvals",
     "challenges",
     "channel_tokens",
+    "chunks",
     "collected",
     "crossposts",
     "deliveries",
     "departures",
     "domains",
+    "events",
     "feeds",
     "hook_deliveries",
     "hook_endpoints",
@@ -67,9 +76,12 @@ __all__ = [
     "issues",
     "letters",
     "limits",
+    "links",
+    "mailbox_cursors",
     "metadata",
     "occurrences",
     "proofs",
+    "raw_events",
     "relays",
     "renderings",
     "replies",

@@ -42,6 +42,7 @@ issues = Table(
     Column("extended_at", BigInteger),  # when newcomers were added: the deadline counts from here
     Column("selection", JSON, nullable=False, server_default="{}"),  # of those on its lists
     Column("told_at", BigInteger),  # when it first came to its end: webhooks hear of it once
+    Column("subject_test", JSON, nullable=False, server_default="{}"),  # of several subjects
 )
 
 deliveries = Table(
@@ -58,6 +59,7 @@ deliveries = Table(
     Column("reason", Text, nullable=False),  # the server's text, or why it was skipped
     Column("changed_at", BigInteger, nullable=False),
     Column("relay", Text, nullable=False, server_default=""),  # that made the last attempt
+    Column("variant", Integer),  # which of several subjects; empty until that is decided
     UniqueConstraint("issue_id", "subscriber_id"),
     Index("ix_deliveries_issue_id_state_id", "issue_id", "state", "id"),
 )

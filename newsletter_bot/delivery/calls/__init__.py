@@ -1,0 +1,1 @@
+"""Handing messages to a provider by HTTP: what all providers share."""

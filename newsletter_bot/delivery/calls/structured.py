@@ -1,0 +1,76 @@
+"""A message's bytes → its parts, for providers that take no MIME; one builder makes them all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+
+from newsletter_bot.delivery.model import Message
+
+_SIGNATURE = re.compile(rb"(?:DKIM-Signature:[^\n]*\n(?:[ \t][^\n]*\n)*)+", re.IGNORECASE)
+# What a provider writes itself, or is given in fields of its own.
+_OWN = frozenset(
+    {"date", "from", "to", "subject", "reply-to", "message-id", "mime-version", "dkim-signature"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """The parts of a message of ours; texts are decoded, `headers` are those to be kept."""
+
+    sender: str  # as in From: `Name <address>`
+    to: str  # the same
+    recipient: str  # the bare address
+    reply_to: str
+    subject: str
+    message_id: str  # in angle brackets
+    text: str
+    html: str
+    headers: tuple[tuple[str, str], ...]
+    reference: str  # the token of X-Newsletter-Bot-Ref: what an event names the delivery by
+
+
+def structured(message: Message) -> Structured:
+    """Take a message apart; Content-* and what the provider writes itself are left out."""
+    found = message_from_bytes(message.content, policy=policy.compat32)
+    named = {name.lower(): _decoded(str(value)) for name, value in found.items()}
+    kept = [
+        (name, _decoded(str(value)))
+        for name, value in found.items()
+        if name.lower() not in _OWN and not name.lower().startswith("content-")
+    ]
+    body = message_from_bytes(message.content, _class=EmailMessage, policy=policy.default)
+    return Structured(
+        sender=named.get("from", ""),
+        to=named.get("to", message.recipient),
+        recipient=message.recipient,
+        reply_to=named.get("reply-to", ""),
+        subject=named.get("subject", ""),
+        message_id=named.get("message-id", ""),
+        text=_body(body, "plain"),
+        html=_body(body, "html"),
+        headers=tuple(kept),
+        reference=named.get("x-newsletter-bot-ref", ""),
+    )
+
+
+def without_signature(content: bytes) -> bytes:
+    """Drop our DKIM signatures, which stand first: a provider signs, and may change headers.
+
+    Yahoo: a second signature that breaks may cost the first one's worth (senders' page, 2026-11).
+    """
+    found = _SIGNATURE.match(content)
+    return content[found.end() :] if found else content
+
+
+def _decoded(value: str) -> str:
+    unfolded = re.sub(r"\r?\n[ \t]+", " ", value)
+    return str(make_header(decode_header(unfolded)))
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body(preferencelist=(kind,))
+    return "" if part is None else str(part.get_content()).replace("\r\n", "\n")
