@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.letters.sender import Letters
     from newsletter_bot.delivery.mailroom import Mailroom
+    from newsletter_bot.feedback.desk import Feedback
+    from newsletter_bot.feedback.intake import Intake
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.storage.outbox import Doorbell, Outbox
@@ -131,6 +133,20 @@ class Parts:
         from newsletter_bot.delivery.letters.sender import Letters
 
         return Letters(self.engine, self.settings, self.secret, self._clock or time.time)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Where what comes back is kept, as it came."""
+        from newsletter_bot.feedback.intake import Intake
+
+        return Intake(self.writer, self._clock or time.time)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """What reads it, and acts on it."""
+        from newsletter_bot.feedback.desk import Feedback
+
+        return Feedback()
 
     @cached_property
     def crossposts(self) -> Crossposts:
