@@ -63,15 +63,20 @@ def import_(
 @click.command()
 @list_option
 @click.option("--state", type=_STATES, help="Only in this state.")
+@click.option("--segment", help="Only those who match this segment.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file; - is standard output.")
 @pass_session
-def export(session: Session, list_id: str | None, state: str | None, out: Path | None) -> None:
+def export(
+    session: Session, list_id: str | None, state: str | None, segment: str | None, out: Path | None
+) -> None:
     """Write a list's people as CSV, safe to open in a spreadsheet.
 
     With --state, nobody who is suppressed is among them: `active` is who gets mail.
     """
     wanted = SubscriptionState(state) if state else None
-    people = session.bot.subscribers.export(chosen_list(session, list_id), wanted)
+    segments = session.bot.segments
+    only = segments.condition(segments.load(segment)) if segment else None
+    people = session.bot.subscribers.export(chosen_list(session, list_id), wanted, only)
     fields = ("first_name", *session.bot.settings.subscribers.fields)
     if out is None or out == Path("-"):
         if session.json:

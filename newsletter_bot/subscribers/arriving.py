@@ -13,7 +13,13 @@ from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.outbox import Outbox
 from newsletter_bot.storage.writer import Writer
 from newsletter_bot.subscribers.asking_store import Asking
-from newsletter_bot.subscribers.consent import By, Confirmed, PendingSignup, SignupRequest
+from newsletter_bot.subscribers.consent import (
+    INVITED,
+    By,
+    Confirmed,
+    PendingSignup,
+    SignupRequest,
+)
 from newsletter_bot.subscribers.given import network_prefix
 from newsletter_bot.subscribers.letters_store import Letters
 from newsletter_bot.subscribers.limits_store import Limits
@@ -71,7 +77,7 @@ class Arriving:
 
         Those of letters to one mailbox hold here too. Raises AddressError, DataError.
         """
-        source = "invited by the operator" if by is By.OPERATOR else by.value
+        source = INVITED if by is By.OPERATOR else by.value
         asked = self._asking.invited(request, source)
         return self._writer.run(lambda connection: keep_request(connection, asked))
 

@@ -40,6 +40,9 @@ class LetterKind(StrEnum):
     MOVED = "moved"  # {"subscriber": id}, to the address that was left
 
 
+INVITED = "invited by the operator"  # `source` of such a consent; a program's is `api`
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What shows later that somebody agreed: the page, its words and their version.

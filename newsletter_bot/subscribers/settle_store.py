@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from newsletter_bot.storage.tables import signups
 from newsletter_bot.subscribers.address import Address
-from newsletter_bot.subscribers.consent import By, LetterKind
+from newsletter_bot.subscribers.consent import INVITED, By, LetterKind
 from newsletter_bot.subscribers.letters_store import Letter, Letters
 from newsletter_bot.subscribers.model import SubscriptionState
 from newsletter_bot.subscribers.persons_store import PersonRow, Persons, states_of
@@ -57,7 +57,7 @@ class Settling:
         if _all_active(states, row):
             self._write(connection, LetterKind.KNOWN, person, {"subscriber": person.id}, row)
             return "known"
-        moment = Moment(self._now, By.FORM)
+        moment = Moment(self._now, _asked_by(row["consent"]))
         self._transitions.ask(connection, person.id, row["lists"], row["consent"], moment)
         self._write(connection, LetterKind.CONFIRM, person, {"signup": row["id"]}, row)
         return ""
@@ -80,6 +80,11 @@ _SETTLE = (
     .where(signups.c.id == bindparam("signup"))
     .values(state=bindparam("became"), reason=bindparam("why"))
 )
+
+
+def _asked_by(consent: Mapping[str, str]) -> By:
+    source = consent["source"]
+    return By.OPERATOR if source == INVITED else By(source)
 
 
 def _all_active(states: Mapping[str, SubscriptionState], row: RowMapping) -> bool:

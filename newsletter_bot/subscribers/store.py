@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, delete, func, select
 
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.outbox import Outbox
@@ -118,13 +118,19 @@ class SubscriberStore:
             keep_suppression(connection, hashed, reason, self.now())
 
     def export(
-        self, list_id: str, state: SubscriptionState | None = None
+        self,
+        list_id: str,
+        state: SubscriptionState | None = None,
+        only: ColumnElement[bool] | None = None,
     ) -> Iterator[tuple[Subscriber, Subscription, bool]]:
         """Read a list's people in order, each with whether suppressed: flat memory, no long lock.
 
         Asked for one state, nobody who is suppressed is among them: `active` is who gets mail.
+        `only` is the condition of a segment.
         """
         query = _export_query(list_id, state)
+        if only is not None:
+            query = query.where(only)
         after = 0
         while True:
             with reading(self._engine) as connection:

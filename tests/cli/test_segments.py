@@ -47,6 +47,15 @@ def test_segments_are_listed_with_how_many_match(run: Run, people: None, support
     assert listed.code == 65
 
 
+def test_a_segment_can_be_exported(run: Run, people: None, supporters: Path) -> None:
+    out = supporters.with_name("supporters.csv")
+    assert run("subscribers", "export", "--segment", "supporters", "--out", str(out)).code == 0
+    written = out.read_text()
+    assert "ada@example.com" in written
+    assert "bo@example.com" not in written
+    assert run("subscribers", "export", "--segment", "suporters").code == 65
+
+
 def test_a_segment_is_shown_in_words_and_as_a_query(run: Run, supporters: Path) -> None:
     shown = run("segments", "show", "supporters").out
     assert "plan is “supporter”" in shown

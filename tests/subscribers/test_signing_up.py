@@ -178,8 +178,10 @@ def test_an_operator_may_ask_for_any_list_and_while_the_form_is_closed(
     town = make_town(open=False, overall="1/h")
     for name in ("a", "b"):
         town.people.invite(SignupRequest(f"{name}@example.com", ("staff",)))
+    town.people.invite(SignupRequest("c@example.com", ("staff",)), By.API)
     town.people.settle()
-    assert [kind for kind, _ in town.letters()] == ["confirm", "confirm"]
+    assert [town.steps(one)[0][2] for one in (1, 2, 3)] == ["operator", "operator", "api"]
+    assert [kind for kind, _ in town.letters()] == ["confirm"] * 3
     assert town.people.confirm(1)
     person = town.store.find("a@example.com")
     assert person is not None

@@ -310,7 +310,7 @@ def forget_subscriber(
     """Erase all about a person but the keyed hash that keeps the address from being mailed."""
 
     def change() -> Answer:
-        if not asked.bot.people.forget(subscriber_id):
+        if not asked.bot.people.forget(subscriber_id, By.API):
             raise not_found("subscriber")
         return Answer(204)
 
