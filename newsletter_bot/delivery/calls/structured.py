@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from newsletter_bot.delivery.model import Message
 
 _SIGNATURE = re.compile(rb"(?:DKIM-Signature:[^\n]*\n(?:[ \t][^\n]*\n)*)+", re.IGNORECASE)
+_REFERENCE = re.compile(rb"^X-Newsletter-Bot-Ref:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
 # What a provider writes itself, or is given in fields of its own.
 _OWN = frozenset(
     {"date", "from", "to", "subject", "reply-to", "message-id", "mime-version", "dkim-signature"}
@@ -64,6 +65,12 @@ def without_signature(content: bytes) -> bytes:
     """
     found = _SIGNATURE.match(content)
     return content[found.end() :] if found else content
+
+
+def reference_of(content: bytes) -> str:
+    """Return the token of X-Newsletter-Bot-Ref, for providers that take the MIME as it is."""
+    found = _REFERENCE.search(content.partition(b"\r\n\r\n")[0])
+    return found[1].decode("ascii", errors="replace") if found else ""
 
 
 def _decoded(value: str) -> str:
