@@ -80,11 +80,15 @@ Verdict = Sequence[Outcome] | NotTaken | Unsure
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What `doctor` found out, and what to do about it when it is not well."""
+    """What `doctor` found out, and what to do about it when it is not well.
+
+    What is not well and not `grave` is worth knowing, and stops nothing.
+    """
 
     well: bool
     sentence: str
     next_step: str = ""
+    grave: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,10 @@ class Shape:
 class Provider(Protocol):
     """One provider's ways, pure but for `check`: contract in tests/delivery/transports."""
 
-    shape: Shape
+    @property
+    def shape(self) -> Shape:
+        """How much it takes in one call."""
+        ...
 
     def request(self, messages: Sequence[Message], key: str) -> Request:
         """Write the call that hands these messages over; byte for byte the same each time.
