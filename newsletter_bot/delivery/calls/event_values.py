@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from newsletter_bot.delivery.provider_events import ForgedError
@@ -46,6 +47,18 @@ def moment(told: Any, *path: str) -> int:
     except ValueError:
         return 0
     return int(found) if math.isfinite(found) and 0 < found < _LATEST else 0
+
+
+def date(told: Any, *path: str) -> int:
+    """Return seconds since 1970 UTC, written as a date and time (ISO 8601); 0 when it is none."""
+    # Seven digits of a second, as .NET writes them, are more than Python 3.11 to 3.13 read.
+    written = re.sub(r"(\.\d{6})\d+", r"\1", text(told, *path))
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        return 0
+    known = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return max(0, int(known.timestamp()))
 
 
 def check_age(signed_at: int, now: float, oldest: float) -> None:

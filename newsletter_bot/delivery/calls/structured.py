@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 from newsletter_bot.delivery.model import Message
 
@@ -22,7 +23,7 @@ _OWN = frozenset(
 class Structured:
     """The parts of a message of ours; texts are decoded, `headers` are those to be kept."""
 
-    sender: str  # as in From: `Name <address>`
+    sender: str  # as in From: `"Name" <address>`; a name is always between quotes
     to: str  # the same
     recipient: str  # the bare address
     reply_to: str
@@ -45,10 +46,10 @@ def structured(message: Message) -> Structured:
     ]
     body = message_from_bytes(message.content, _class=EmailMessage, policy=policy.default)
     return Structured(
-        sender=named.get("from", ""),
-        to=named.get("to", message.recipient),
+        sender=_mailbox(str(found.get("from", ""))),
+        to=_mailbox(str(found.get("to", "")), message.recipient),
         recipient=message.recipient,
-        reply_to=named.get("reply-to", ""),
+        reply_to=_mailbox(str(found.get("reply-to", ""))),
         subject=named.get("subject", ""),
         message_id=named.get("message-id", ""),
         text=_body(body, "plain"),
@@ -76,6 +77,14 @@ def reference_of(content: bytes) -> str:
 def _decoded(value: str) -> str:
     unfolded = re.sub(r"\r?\n[ \t]+", " ", value)
     return str(make_header(decode_header(unfolded)))
+
+
+def _mailbox(value: str, address: str = "") -> str:
+    """Decode one mailbox. A reader's name must never read as an address more: `x <a@b>, y`."""
+    name, written = parseaddr(re.sub(r"\r?\n[ \t]+", " ", value))
+    words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", _decoded(name))
+    quoted = words.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{address or written}>' if words else address or written
 
 
 def _body(message: EmailMessage, kind: str) -> str:
