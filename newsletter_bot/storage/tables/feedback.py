@@ -42,6 +42,7 @@ events = Table(
     Column("issue_id", RowId, ForeignKey("issues.id")),
     Column("delivery_id", RowId, ForeignKey("deliveries.id"), index=True),
     Column("subscriber_id", RowId, ForeignKey("subscribers.id"), index=True),
+    Column("raw_id", BigInteger),  # what it was read from, until that is deleted
     Column("at", BigInteger, nullable=False),  # when it happened, as they say
     Column("received_at", BigInteger, nullable=False),
     Column("class", Text, nullable=False, server_default=""),  # hard | soft | block | technical
@@ -91,5 +92,6 @@ mailbox_cursors = Table(
     Column("validity", Text, nullable=False),  # UIDVALIDITY: another one begins afresh
     Column("position", Text, nullable=False),  # the last UID, or UIDL
     Column("checked_at", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False, server_default="0"),  # in a row
     Column("reason", Text, nullable=False, server_default=""),  # why it could not be read
 )

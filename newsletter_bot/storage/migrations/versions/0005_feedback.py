@@ -76,6 +76,7 @@ def _events() -> None:
         _id("issue_id", optional=True),
         _id("delivery_id", optional=True),
         _id("subscriber_id", optional=True),
+        _time("raw_id", optional=True),
         _time("at"),
         _time("received_at"),
         _text("class", ""),
@@ -139,6 +140,7 @@ def _mailbox_cursors() -> None:
         _text("validity"),
         _text("position"),
         _time("checked_at"),
+        sa.Column("failures", sa.BigInteger(), nullable=False, server_default="0"),
         _text("reason", ""),
         sa.PrimaryKeyConstraint("mailbox", name="pk_mailbox_cursors"),
     )
