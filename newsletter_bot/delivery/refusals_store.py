@@ -1,0 +1,32 @@
+"""The SQL of refusals: kept for the duty `feedback`, which suppresses where the address is why.
+
+They are written in the transaction of the outcome: both are on disk, or neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert
+
+from newsletter_bot.storage.tables import raw_events
+
+RELAY = "relay"  # their source among what came in
+DELIVERY, LETTER = "delivery", "letter"
+
+
+def keep_refusals(connection: Connection, of: str, reasons: Mapping[int, str], now: int) -> None:
+    """Keep what a relay said when it refused deliveries or letters for good, by their ids."""
+    rows = [
+        {
+            "source": RELAY,
+            "key": f"{of}:{number}:{now}",  # one that is tried again may be refused again
+            "body": json.dumps({of: number, "reason": reason}).encode(),
+            "state": "new",
+            "received_at": now,
+        }
+        for number, reason in reasons.items()
+    ]
+    if rows:
+        connection.execute(insert(raw_events), rows)
