@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -20,13 +19,15 @@ from newsletter_bot.settings.tables import RelayTable, Table
 class RelayError(Exception):
     """The relay, not a recipient, failed: what it held without an outcome was not delivered.
 
-    `lasting` failures (login refused, sender refused) are not cured by trying again.
+    `lasting` failures (login refused, sender refused) are not cured by trying again. `wait` is how
+    long the relay asked to be left alone (seconds), where it did.
     """
 
-    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+    def __init__(self, reason: str, *, lasting: bool = False, wait: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.lasting = lasting
+        self.wait = wait
 
 
 class ConnectionEndedError(RelayError):
@@ -39,9 +40,10 @@ BeforeFinal = Callable[[Message], None]
 class Session(Protocol):
     """One session with a relay. The sender's thread alone uses it, and never waits inside.
 
-    At most two messages are without an outcome at any time. A message may be announced to the relay
-    as soon as it is given, but nothing leaves that could complete its delivery before `clear`;
-    `before_final`, which the transport got when it opened the session, is called right before that.
+    At most two messages are without an outcome at any time, or one batch where the relay takes many
+    in one call. A message may be announced to the relay as soon as it is given, but nothing leaves
+    that could complete its delivery before `clear`; `before_final`, which the transport got when it
+    opened the session, is called right before that.
     """
 
     error: RelayError | None
@@ -98,6 +100,10 @@ class Session(Protocol):
         """
         ...
 
+    def hurry(self) -> None:
+        """The run ends: wait for nothing that may as well be left to the next one."""
+        ...
+
     def finish(self) -> None:
         """Take no more messages; say goodbye once those held have their outcomes."""
         ...
@@ -112,30 +118,6 @@ class Transport(Protocol):
 
     def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> Session:
         """Begin a session. What must wait does so in a thread, which calls `wake` when done."""
-        ...
-
-
-class Connection(Protocol):
-    """A session for transports that wait: each runs in a thread of its own (see threaded.py)."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def deliver(
-        self, messages: Iterator[Message], before_final: BeforeFinal
-    ) -> Iterator[tuple[Message, Outcome]]:
-        """Hand messages over, one outcome for each message pulled, in the order pulled.
-
-        `before_final` is called for a message before the first byte leaves that could complete its
-        delivery. RelayError says that messages pulled without an outcome were certainly not
-        delivered; a message that may have been gets the outcome `unknown` first.
-        """
         ...
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from newsletter_bot.delivery.inbox import Inbox
 from newsletter_bot.delivery.model import Message, Outcome, accepted
-from newsletter_bot.delivery.threaded import ThreadedSession
+from newsletter_bot.delivery.threaded import Announce, ThreadedSession
 from newsletter_bot.delivery.transports import BeforeFinal, RelayError
 from newsletter_bot.settings.tables import Table
 
@@ -67,13 +68,13 @@ class MaildirConnection:
         pass
 
     def deliver(
-        self, messages: Iterator[Message], before_final: BeforeFinal
-    ) -> Iterator[tuple[Message, Outcome]]:
+        self, inbox: Inbox, announce: Announce
+    ) -> Iterator[Sequence[tuple[Message, Outcome]]]:
         """Write each message; a full disk is the relay's failure, not the recipient's."""
-        for message in messages:
-            yield message, self._write(message, before_final)
+        for message in inbox:
+            yield [(message, self._write(message, announce))]
 
-    def _write(self, message: Message, before_final: BeforeFinal) -> Outcome:
+    def _write(self, message: Message, announce: Announce) -> Outcome:
         trace = f"Return-Path: <{message.sender}>\r\nDelivered-To: {message.recipient}\r\n"
         content = (trace.encode() + message.content).replace(b"\r\n", b"\n")
         name = hashlib.sha256(content).hexdigest()[:40]
@@ -83,7 +84,7 @@ class MaildirConnection:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            before_final(message)
+            announce([message])
             waiting.replace(self._path / "new" / name)
         except OSError as error:
             raise RelayError(f"cannot write to {self._path}: {error.strerror}") from error

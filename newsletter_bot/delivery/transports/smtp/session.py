@@ -68,9 +68,8 @@ class SmtpSession:
     @property
     def room(self) -> int:
         """See Session."""
-        if self._wire is None or self._finishing or self.closed:
-            return 0
-        return min(_AT_ONCE - len(self._held), self._left)
+        shut = self._wire is None or self._finishing or self.closed
+        return 0 if shut else min(_AT_ONCE - len(self._held), self._left)
 
     @property
     def file(self) -> int | None:
@@ -115,6 +114,9 @@ class SmtpSession:
     def speak(self) -> list[tuple[Message, Outcome]]:
         """See Session."""
         return self._attempt(self._speak)
+
+    def hurry(self) -> None:
+        """See Session; nothing is waited for here but answers."""
 
     def finish(self) -> None:
         """See Session."""
@@ -187,13 +189,12 @@ class SmtpSession:
             self.error = error
             return
         self._wire.close()
-        goodbye = bool(self._expected) and self._expected[0][0] is Step.QUIT
-        self.error = None if goodbye else error
+        self.error = None if self._expected and self._expected[0][0] is Step.QUIT else error
         for step, transaction in self._expected:
             if step is Step.FINAL and transaction is not None and transaction.has_left(self._wire):
                 why = "the server ended the session" if error is None else error.reason
-                why = f"the connection was lost after the final dot: {why}"
-                self._settle(transaction, unknown(why))
+                lost = unknown(f"the connection was lost after the final dot: {why}")
+                self._settle(transaction, lost)
 
     # ── what we say ──────────────────────────────────────────────────────────────────────────
 
@@ -291,9 +292,8 @@ class SmtpSession:
     def _hear_mail(self, transaction: Transaction, reply: Reply, wire: Wire) -> None:
         if not reply.positive:
             if reply.code != _TOO_LARGE and kind_of(str(reply)) is not Kind.CONTENT:
-                raise RelayError(
-                    f"the relay refused our sender address: {reply}", lasting=reply.lasting
-                )
+                why = f"the relay refused our sender address: {reply}"
+                raise RelayError(why, lasting=reply.lasting)
             transaction.outcome = reply.outcome()  # 552 to SIZE: this message, not the sender
         self._go_on(transaction, Step.RCPT, recipient(transaction.message), wire)
 
@@ -314,7 +314,7 @@ class SmtpSession:
 
     def _hear_data(self, transaction: Transaction, reply: Reply, wire: Wire) -> None:
         if reply.code != GO_ON:
-            told = reply.outcome() if not reply.positive else deferred(f"no 354 but {reply}")
+            told = deferred(f"no 354 but {reply}") if reply.positive else reply.outcome()
             self._abort(transaction, transaction.outcome or told)
         elif transaction.outcome is None:
             transaction.invited = True
