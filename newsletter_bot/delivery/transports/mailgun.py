@@ -25,6 +25,7 @@ from newsletter_bot.delivery.calls.model import (
     NotTaken,
     Request,
     Shape,
+    Sorted,
     Unsure,
     Verdict,
 )
@@ -46,6 +47,8 @@ _BASES = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _OK = 200
 _BAD_REQUEST = 400
 _TOO_LARGE = 413
+# Nothing says that a 503 comes before the message is taken.
+_STATUSES = Sorted(later=frozenset({425, 429}))
 _SHAPE = Shape(most=1, most_bytes=25_000_000)
 # "'to' parameter is not a valid address. please check documentation"
 _ABOUT_RECIPIENT = re.compile(
@@ -129,7 +132,7 @@ class Mailgun:
         if answer.status == _BAD_REQUEST and _ABOUT_RECIPIENT.search(answer.find("message")):
             return [refused(answer.words)]
         # Of other 4xx the next message would hear the same: the sender, the account, our request.
-        return by_status(answer) or NotTaken(answer.words, lasting=True)
+        return by_status(answer, _STATUSES) or NotTaken(answer.words, lasting=True)
 
     def check(self, ask: Callable[[Request], Answer], domain: str) -> Sequence[Finding]:
         """See Provider: the domain's state and records, and what Mailgun would add to mails."""

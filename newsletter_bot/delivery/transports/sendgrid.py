@@ -35,6 +35,7 @@ from newsletter_bot.delivery.calls.model import (
     NotTaken,
     Request,
     Shape,
+    Sorted,
     Unsure,
     Verdict,
 )
@@ -60,6 +61,8 @@ _BAD_REQUEST = 400
 _TOO_LARGE = 413
 _TOO_MANY = 429
 _LONGEST_WAIT = 3600.0  # seconds that a reset may be away and still be believed
+# Nothing says that a 503 comes before the message is taken.
+_STATUSES = Sorted(later=frozenset({425}))
 _SHAPE = Shape(most=1, most_bytes=30_000_000)
 # It asks again for 24 hours, and nothing says that it signs anew each time. The signature covers
 # the body: what repeats is the same, and known.
@@ -144,7 +147,7 @@ class SendGrid:
             return NotTaken(answer.words, _until_reset(answer.headers))
         # Of other 4xx the next message would hear the same: the sender, the account (401 too when
         # its credits are used up), our request.
-        return by_status(answer) or NotTaken(answer.words, lasting=True)
+        return by_status(answer, _STATUSES) or NotTaken(answer.words, lasting=True)
 
     def check(self, ask: Callable[[Request], Answer], domain: str) -> Sequence[Finding]:
         """See Provider: what the key may do, and whether the domain is authenticated."""

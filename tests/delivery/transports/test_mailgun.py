@@ -116,7 +116,7 @@ def test_a_reader_who_is_refused_stops_nobody_else(mailgun: Mailgun) -> None:
         (429, "Too many requests", NotTaken("", 7.0)),
         (500, "Internal", Unsure("")),
         (502, "Bad gateway", Unsure("")),
-        (503, "Unavailable", NotTaken("", 7.0)),
+        (503, "Unavailable", Unsure("")),
     ],
 )
 def test_what_is_not_about_the_reader_is_not_held_against_them(

@@ -149,9 +149,8 @@ def failed(status: int, field: str | None = None) -> Reply:
         (failed(403), True),
         (failed(404), True),
         (failed(429), False),
-        (failed(503), False),
     ],
-    ids=range(8),
+    ids=range(7),
 )
 def test_what_is_not_about_the_reader_is_not_held_against_them(
     fake: Fake, sendgrid: SendGrid, answer: Reply, *, lasting: bool
@@ -175,7 +174,7 @@ def test_the_rate_is_waited_for_as_long_as_sendgrid_says(fake: Fake, sendgrid: S
 
 
 def test_what_may_have_been_taken_is_not_called_refused(fake: Fake, sendgrid: SendGrid) -> None:
-    for answer in (failed(500), failed(502), failed(408), Reply(202, b"<!doctype html>")):
+    for answer in (failed(500), failed(503), failed(408), Reply(202, b"<!doctype html>")):
         fake.verdict = answer
         assert isinstance(send(sendgrid), Unsure)
 
