@@ -7,15 +7,17 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from newsletter_bot.delivery import headers
 from newsletter_bot.delivery.dkim import canonical, relaxed
 from newsletter_bot.delivery.encoding import encoded
+from newsletter_bot.delivery.links_store import Counted
 from newsletter_bot.delivery.model import Message, Recipient
 from newsletter_bot.delivery.senders import domain_of, in_whose_name, senders_of, signer_of
 from newsletter_bot.rendering.addresses import page_url
 from newsletter_bot.rendering.model import Hole, Only, Pieces, Rendering, Static, filled
+from newsletter_bot.rendering.tracked import READER, Visits, as_sent
 from newsletter_bot.settings import Settings
 from newsletter_bot.subscribers.tokens import Link, TokenSigner, mac
 
@@ -41,7 +43,14 @@ class Composer:
     when a sender has no address, or when [dkim] names a key of no use or the wrong domain.
     """
 
-    def __init__(self, rendering: Rendering, settings: Settings, secret: bytes) -> None:
+    def __init__(
+        self,
+        rendering: Rendering,
+        settings: Settings,
+        secret: bytes,
+        counted: Counted | None = None,
+    ) -> None:
+        """Without `counted`, as in a proof, every link leads straight on and nothing is counted."""
         self._rendering = rendering
         self._settings = settings
         self._tokens = TokenSigner(secret)
@@ -51,7 +60,9 @@ class Composer:
         self._senders = senders_of(settings)
         self._signer = signer_of(settings, self._senders.values())
         self._boundary = f"=_{rendering.hash[:32]}"
-        self._text, self._html = encoded(rendering.text), encoded(rendering.html)
+        self._counted = counted if rendering.tracking.knows_readers else None
+        html = as_sent(rendering, None if counted is None else self._visits(counted))
+        self._text, self._html = encoded(rendering.text), encoded(html)
         self._frame = self._part_headers()
         self._mime = self._mime_headers()
         self._subject = _Subject(rendering.subjects[0])
@@ -76,6 +87,9 @@ class Composer:
         if self._prefers:  # a token more costs time: not for nothing
             values["preferences_url"] = self._preferences(recipient.subscriber_id)
         address = headers.wire_address(recipient.address)
+        if self._counted is not None:
+            issue = self._counted.issue_id
+            values[READER] = self._tokens.visit_token(issue, recipient.delivery_id)
         token = self._tokens.bounce_token(recipient.delivery_id)
         dated = _dated(date)
         to = headers.line("To", headers.mailbox(recipient.name, address, "To"))
@@ -101,6 +115,11 @@ class Composer:
         )
 
     def _preferences(self, subscriber_id: int) -> str:
+    def _visits(self, counted: Counted) -> Visits:
+        issue = self._rendering.issue
+        mac_of = partial(self._tokens.place_mac, issue)
+        return Visits(self._settings.newsletter.url, issue, counted.numbers, mac_of)
+
         token = self._tokens.link_token(Link.PREFERENCES, subscriber_id)
         return f"{self._settings.newsletter.url}/p/{token}"
 

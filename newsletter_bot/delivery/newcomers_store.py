@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from newsletter_bot.delivery.links_store import keep_links
 from newsletter_bot.delivery.model import DeliveryState, IssueKind, IssueState
 from newsletter_bot.delivery.plan_store import (
     IssueRow,
@@ -130,6 +131,7 @@ class NewcomersStore:
             row = find_row(connection, rendering.issue)
             assert row is not None, "it was written above"
             return row
+            keep_links(connection, row.id, rendering.tracking.links)
 
     def add(self, issue_id: int, span: Span) -> int:
         """Owe the message to everybody new, and let it be sent again; returns how many.

@@ -23,6 +23,7 @@ from sqlalchemy import (
     true,
 )
 
+from newsletter_bot.delivery.links_store import Counted, keep_links, link_numbers
 from newsletter_bot.delivery.model import IssueKind, IssueState
 from newsletter_bot.errors import DataError
 from newsletter_bot.rendering.model import Rendering
@@ -103,7 +104,12 @@ class PlanStore:
         with reading(self._engine) as connection:
             return Rendering.from_json(connection.execute(query).scalar_one())
 
-    def plan(
+    def counted(self, issue_id: int) -> Counted:
+        """Return what a composer needs, so that an issue's links lead through our site."""
+        with reading(self._engine) as connection:
+            return Counted(issue_id, link_numbers(connection, issue_id))
+
+    def plan(  # noqa: PLR0913 - an issue, whom it is for, and how it goes to them
         self,
         rendering: Rendering,
         title: str,
@@ -144,6 +150,7 @@ class PlanStore:
             for name in lists:
                 people = _people(planned.id, name, now, selection, engaged_first=engaged_first)
                 _plan_list(connection, people.where(wanted))
+            keep_links(connection, planned.id, rendering.tracking.links)
             return planned
 
     def forecast(

@@ -18,6 +18,7 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from newsletter_bot.issues.model import Condition
+from newsletter_bot.rendering.tracking import UNTRACKED, Tracking
 
 
 class Escape(StrEnum):
@@ -69,6 +70,7 @@ class Rendering:
     html: Pieces
     text: Pieces
     language: str
+    tracking: Tracking = UNTRACKED
 
     @property
     def hash(self) -> str:
@@ -77,13 +79,15 @@ class Rendering:
 
     def to_json(self) -> str:
         """Write the rendering for the database, the same text for the same content."""
-        value = {
+        value: dict[str, Any] = {
             "issue": self.issue,
             "language": self.language,
             "subjects": [_pieces_out(subject) for subject in self.subjects],
             "html": _pieces_out(self.html),
             "text": _pieces_out(self.text),
         }
+        if self.tracking.is_on:  # else the content has the name that it always had
+            value["tracking"] = self.tracking.to_json()
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -96,6 +100,7 @@ class Rendering:
             subjects=tuple(_pieces_in(subject) for subject in value["subjects"]),
             html=_pieces_in(value["html"]),
             text=_pieces_in(value["text"]),
+            tracking=Tracking.from_json(value.get("tracking")),
         )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
-from newsletter_bot.issues.model import Issue
-from newsletter_bot.rendering import inline, mjml
+from newsletter_bot.issues.model import Issue, Slot
+from newsletter_bot.rendering import inline, links, mjml
 from newsletter_bot.rendering.cut import Cutter
 from newsletter_bot.rendering.model import Pieces, Rendering
 from newsletter_bot.rendering.text import to_text
 from newsletter_bot.rendering.theme import Theme, direction
+from newsletter_bot.rendering.tracking import Detail, Tracking
 from newsletter_bot.rendering.view import MailView
 from newsletter_bot.settings import Settings
 
@@ -24,7 +26,8 @@ def render(issue: Issue, settings: Settings) -> Rendering:
     source = to_mjml(view, theme)
     html = to_inlined(mjml.to_html(source, theme.name), view, theme)
     text = to_text(view)
-    cutter = Cutter((*issue.slots, *view.slots), issue.only_blocks)
+    html, slots, tracking = followed(html, view)
+    cutter = Cutter((*issue.slots, *view.slots, *slots), issue.only_blocks)
     cutter.check_all_survived(source, html)
     return Rendering(
         issue=issue.identity,
@@ -32,7 +35,18 @@ def render(issue: Issue, settings: Settings) -> Rendering:
         html=to_pieces(html, cutter),
         text=cutter.plain(text),
         language=issue.language,
+        tracking=tracking,
     )
+
+
+def followed(html: str, view: MailView) -> tuple[str, Sequence[Slot], Tracking]:
+    """Mark the links that are counted; by default nothing is, and the HTML stays as it is."""
+    table = view.settings.tracking
+    clicks, opens = Detail(table.clicks), Detail(table.opens)
+    if clicks is Detail.OFF:
+        return html, (), Tracking(opens=opens)
+    found = links.marked(html, view)
+    return found.html, found.slots, Tracking(clicks, opens, found.links)
 
 
 def look_at(issue: Issue, settings: Settings, theme: Theme) -> MailView:

@@ -18,6 +18,8 @@ _VERSION = b"\x01"
 _MAC = 12  # bytes: 96 bits
 _NUMBER = 6  # bytes of an id: enough for 2**48 rows
 _LIST = 4  # bytes of a list id's hash
+_ISSUE = 4  # bytes of an issue's id
+_PLACE_MAC = 8  # bytes: what it guards is a count; where a link leads, the database alone says
 _LINK_MAC = 16  # bytes: 128 bits, where no mail address limits the length
 
 
@@ -29,6 +31,14 @@ class Link(Enum):
     AGREE_OLD = b"agree-old"  # of an address change, sent to the old address
     AGREE_NEW = b"agree-new"  # the same, sent to the new one
     FORM = b"form"  # when a form was shown: seconds since 1970 UTC
+
+
+@dataclass(frozen=True, slots=True)
+class VisitClaim:
+    """What the token in a reader's links says: the issue, and its delivery to them."""
+
+    issue_id: int
+    delivery_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,8 @@ class TokenSigner:
         self._unsubscribe = _Purpose(secret, b"unsubscribe")
         self._bounce = _Purpose(secret, b"bounce")
         self._letter = _Purpose(secret, b"letter")
+        self._visit = _Purpose(secret, b"visit")
+        self._place = _Purpose(secret, b"visit-place", _PLACE_MAC)
         self._links = {one: _Purpose(secret, one.value, _LINK_MAC) for one in Link}
 
     def link_token(self, link: Link, number: int) -> str:
@@ -90,6 +102,30 @@ class TokenSigner:
         payload = self._letter.read(token, _NUMBER)
         return None if payload is None else int.from_bytes(payload, "big")
 
+    def visit_token(self, issue_id: int, delivery_id: int) -> str:
+        """Return the token in all links of one reader's copy of an issue."""
+        return self._visit.sign(issue_id.to_bytes(_ISSUE, "big") + _number(delivery_id))
+
+    def read_visit_token(self, token: str) -> VisitClaim | None:
+        """Return what a token says, or None when we did not make it for this."""
+        payload = self._visit.read(token, _ISSUE + _NUMBER)
+        if payload is None:
+            return None
+        issue, delivery = payload[:_ISSUE], payload[_ISSUE:]
+        return VisitClaim(int.from_bytes(issue, "big"), int.from_bytes(delivery, "big"))
+
+    def place_mac(self, issue: str, number: int) -> str:
+        """Return what stands behind a link's number in an address that is the same for everybody.
+
+        The picture that tells of opens is number 0.
+        """
+        return self._place.digest(b"%d:%s" % (number, issue.encode(errors="replace"))).hex()
+
+    def is_place_mac(self, issue: str, number: int, written: str) -> bool:
+        """Tell whether we made this for the link of that number."""
+        found = written.encode(errors="replace")
+        return hmac.compare_digest(found, self.place_mac(issue, number).encode())
+
 
 class _Purpose:
     """One kind of token and its key."""
@@ -99,7 +135,7 @@ class _Purpose:
         self._mac.update(_VERSION)
 
     def sign(self, payload: bytes) -> str:
-        return (_VERSION + payload + self._digest(payload)).hex()
+        return (_VERSION + payload + self.digest(payload)).hex()
 
     def read(self, token: str, size: int) -> bytes | None:
         try:
@@ -107,10 +143,10 @@ class _Purpose:
         except ValueError:
             return None
         payload, found = data[1 : 1 + size], data[1 + size :]
-        good = hmac.compare_digest(found, self._digest(payload))
+        good = hmac.compare_digest(found, self.digest(payload))
         return payload if good and data[:1] == _VERSION and len(payload) == size else None
 
-    def _digest(self, payload: bytes) -> bytes:
+    def digest(self, payload: bytes) -> bytes:
         state = self._mac.copy()
         state.update(payload)
         return state.digest()
