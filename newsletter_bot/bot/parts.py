@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.storage.outbox import Doorbell, Outbox
     from newsletter_bot.storage.writer import Writer
+    from newsletter_bot.subscribers.arriving import Backing
     from newsletter_bot.subscribers.people import People
     from newsletter_bot.subscribers.segments import Segments
     from newsletter_bot.subscribers.store import SubscriberStore
@@ -103,11 +104,16 @@ class Parts:
     @cached_property
     def people(self) -> People:
         """What may be done with the people: sign-ups, choices, leaving, erasure."""
-        from newsletter_bot.subscribers.people import Backing, People
+        from newsletter_bot.subscribers.people import People
+
+        return People(self.settings, self._backing)
+
+    @property
+    def _backing(self) -> Backing:
+        from newsletter_bot.subscribers.arriving import Backing
 
         clock = self._clock or time.time
-        backing = Backing(self.engine, self.writer, self.outbox, self.secret, clock)
-        return People(self.settings, backing)
+        return Backing(self.engine, self.writer, self.outbox, self.secret, clock)
 
     @cached_property
     def segments(self) -> Segments:
@@ -146,7 +152,7 @@ class Parts:
         """What reads it, and acts on it."""
         from newsletter_bot.feedback.desk import Feedback
 
-        return Feedback()
+        return Feedback(self.settings, self._backing)
 
     @cached_property
     def crossposts(self) -> Crossposts:

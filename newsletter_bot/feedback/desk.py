@@ -2,10 +2,154 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from sqlalchemy import Connection
+
+from newsletter_bot.delivery.provider_events import EventKind
+from newsletter_bot.delivery.relay_events import open_events
+from newsletter_bot.errors import NewsletterError
+from newsletter_bot.feedback import events_store, raw_store
+from newsletter_bot.feedback.acting import Acting, Alert, Rules
+from newsletter_bot.feedback.consequences import Policy, consequence
+from newsletter_bot.feedback.events_store import UNTIED, Tie
+from newsletter_bot.feedback.happened import RawState, Read, Told
+from newsletter_bot.feedback.interpret import Interpreter, clean
+from newsletter_bot.logs import log
+from newsletter_bot.settings import Settings
+from newsletter_bot.settings.tables import seconds
+from newsletter_bot.storage.engine import reading
+from newsletter_bot.storage.lock import exclusive
+from newsletter_bot.subscribers.arriving import Backing
+from newsletter_bot.subscribers.tokens import TokenSigner
+
+Say = Callable[[str, str, str], object]  # key, title, text: see Alerts.say
+_Written = tuple[Told, Tie, str]
+
+_MOST = 500  # events of one transaction, as other changes wait for it
+_ACTING = frozenset(
+    {
+        EventKind.BOUNCED,
+        EventKind.COMPLAINED,
+        EventKind.UNSUBSCRIBED,
+        EventKind.REJECTED,
+    }
+)
+
 
 class Feedback:
-    """Reads what `Intake` kept."""
+    """Reads what `Intake` kept, in transactions that may be killed at any point and done again."""
 
-    def work(self) -> int:
-        """Read all that is new; returns how many requests and mails that were."""
-        return 0
+    def __init__(self, settings: Settings, backing: Backing) -> None:
+        self._settings = settings
+        self._engine = backing.engine
+        self._writer = backing.writer
+        self._clock = backing.clock
+        table = settings.feedback
+        policy = Policy(table.hard == "twice", seconds(table.hard_window), table.soft_issues)
+        lists = tuple(one.id for one in settings.lists)
+        window = seconds(table.soft_window)
+        self._rules = Rules(policy, window, lists, backing.secret, backing.outbox)
+
+    @cached_property
+    def _interpreter(self) -> Interpreter:
+        return Interpreter(TokenSigner(self._rules.secret), open_events(self._settings))
+
+    def work(
+        self,
+        say: Say = lambda _key, _title, _text: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Read all that is new, and do what follows; returns how many requests and mails that were.
+
+        `say` tells operators what is about us. One process does it at a time: for another, there is
+        nothing to do. Raises TryAgainError, ConfigurationError.
+        """
+        count = 0
+        with exclusive(self._engine, "feedback") as held:
+            while held and not stopped():
+                with reading(self._engine) as connection:
+                    new = raw_store.new(connection)
+                if not new:
+                    break
+                for group in _groups(map(self._interpreter.read, new)):
+                    self._settle(group, say)
+                    count += len(group)
+        return count
+
+    def purge(self) -> int:
+        """Delete what came in and was read, once its time is over; returns how much."""
+        before = int(self._clock()) - seconds(self._settings.feedback.keep_raw)
+        total = 0
+        while count := self._writer.run(lambda connection: raw_store.purge(connection, before)):
+            total += count
+        return total
+
+    def _settle(self, group: Sequence[Read], say: Say) -> None:
+        """Write a group; when that fails, each alone, so that one cannot keep the others back."""
+        try:
+            alerts = self._writer.run(lambda connection: self._write(connection, group))
+        except NewsletterError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not come again and again
+            log("feedback.failed", rows=len(group), error=error)
+            for one in group:
+                again = [one] if len(group) > 1 else [_broken(one, error)]
+                self._settle(again, say)
+            return
+        for one in group:
+            if one.state is RawState.BROKEN:
+                log("feedback.broken", raw=one.raw.id, source=one.raw.source, reason=one.note)
+        for alert in alerts:
+            say(alert.key, alert.title, alert.text)
+
+    def _write(self, connection: Connection, group: Sequence[Read]) -> list[Alert]:
+        fresh = raw_store.still_new(connection, (one.raw.id for one in group))
+        reads = [one for one in group if one.raw.id in fresh]
+        told = {(one.source, one.key): one for read in reads for one in read.told}
+        known = events_store.known(connection, told.values()) if told else set()
+        news = [one for key, one in told.items() if key not in known]
+        acting = Acting(self._rules, int(self._clock()))
+        written = [*self._quiet(connection, news), *self._loud(connection, news, acting)]
+        events_store.write(connection, written)
+        raw_store.settle(connection, reads)
+        erased = {one.raw_id for one, tie, _ in written if tie.erased}
+        if erased:
+            raw_store.forget(connection, erased)
+        return list(acting.alerts.values())
+
+    def _quiet(self, connection: Connection, news: Sequence[Told]) -> Iterator[_Written]:
+        """Tie those of which nothing follows: most of them, so they cost little."""
+        quiet = [one for one in news if one.kind not in _ACTING]
+        ids = {one.delivery_id for one in quiet if one.delivery_id is not None}
+        found = events_store.ties(connection, ids) if ids else {}
+        for one in quiet:
+            tie = UNTIED if one.delivery_id is None else found.get(one.delivery_id, UNTIED)
+            yield one, tie, str(consequence(one, None, self._rules.policy))
+
+    @staticmethod
+    def _loud(connection: Connection, news: Sequence[Told], acting: Acting) -> Iterator[_Written]:
+        loud = [one for one in news if one.kind in _ACTING]
+        for one in acting.act(connection, loud) if loud else ():
+            yield one.told, one.tie, str(one.consequence)
+
+
+def _broken(read: Read, error: Exception) -> Read:
+    words = clean(f"{type(error).__name__}: {error}", 300)
+    return replace(read, told=(), note=words, state=RawState.BROKEN)
+
+
+def _groups(reads: Iterable[Read]) -> Iterator[list[Read]]:
+    """Share them out over transactions."""
+    group: list[Read] = []
+    size = 0
+    for one in reads:
+        group.append(one)
+        size += max(1, len(one.told))
+        if size >= _MOST:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

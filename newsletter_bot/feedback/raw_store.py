@@ -125,3 +125,8 @@ def replay(connection: Connection, number: int | None = None) -> int:
         which = raw_events.c.id == number
     again = update(raw_events).where(which).values(state=RawState.NEW.value, reason="")
     return connection.execute(again).rowcount
+
+
+def forget(connection: Connection, ids: Iterable[int]) -> None:
+    """Delete what tells of somebody who was erased."""
+    connection.execute(delete(raw_events).where(raw_events.c.id.in_(list(ids))))

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings.explain import explain
+from newsletter_bot.settings.feedback import FeedbackTable
 from newsletter_bot.settings.people import ApiTable, SignupTable, WebhookTable
 from newsletter_bot.settings.service import AlertsTable, CollectTable, ServiceTable, WebTable
 from newsletter_bot.settings.tables import (
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     relays: tuple[NamedRelayTable, ...] = ()
     dkim: DkimTable | None = None
     tracking: TrackingTable = TrackingTable()
+    feedback: FeedbackTable = FeedbackTable()
     archive: ArchiveTable = ArchiveTable()
     web: WebTable = WebTable()
     signup: SignupTable = SignupTable()

@@ -20,6 +20,8 @@ class By(StrEnum):
     API = "api"
     IMPORT = "import"
     ADDRESS_CHANGE = "address-change"
+    COMPLAINT = "complaint"  # a reader called it spam
+    PROVIDER = "provider"  # left by a link or list of the provider's own
 
 
 class Frequency(StrEnum):
