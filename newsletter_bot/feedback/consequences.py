@@ -175,6 +175,7 @@ def _soft(known: Known, policy: Policy) -> Consequence:
 
 # ── not even tried ───────────────────────────────────────────────────────────────────────────
 
+_LEFT_BEFORE = re.compile(r"unsubscri", re.IGNORECASE)
 _BOUNCED_BEFORE = re.compile(r"bounc|invalid|does ?n.t exist|inactive", re.IGNORECASE)
 _COMPLAINED_BEFORE = re.compile(r"complain|spam ?report|marked .{0,20}spam", re.IGNORECASE)
 
@@ -187,6 +188,8 @@ def _rejected(told: Told, known: Known) -> Consequence:
         return Consequence(
             Act.UNSUBSCRIBE_AND_SUPPRESS, "the provider does not try: it had a complaint"
         )
+    if _LEFT_BEFORE.search(told.reason):
+        return Consequence(Act.UNSUBSCRIBE, "the provider does not try: the reader left there")
     if told.fault is not Fault.HARD and not _BOUNCED_BEFORE.search(told.reason):
         return _none("the provider did not try, and does not say that the reader is why")
     if known.suppression is not None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from newsletter_bot.feedback.raw_store import MAIL, keep
 from newsletter_bot.storage.writer import Change, Writer
 
+_LONGEST_KEY = 200  # characters; of what is longer, its hash
+
 
 class Intake:
     """Keeps requests and mails as they came; the duty `feedback` reads them later."""
@@ -31,4 +33,6 @@ class Intake:
     def keeping(self, source: str, body: bytes, key: str) -> Change[bool]:
         """Return what `keep` does as a change for the Writer, which may wait elsewhere."""
         now = int(self._clock())
+        if len(key) > _LONGEST_KEY or not key.isprintable():
+            key = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return lambda connection: keep(connection, source, key, body, now)

@@ -81,7 +81,7 @@ class Interpreter:
             letter_id=tied.letter_id,
             fault=fault,
             status=clean(event.status, 20),
-            reason=_reason(event.reason),
+            reason=_reason(event.reason or (event.word if kind is EventKind.REJECTED else "")),
             rule=clean(rule, 100),
             addresses=() if plain or not event.address else (clean(event.address, 320),),
         )

@@ -127,6 +127,7 @@ class Client(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is here already."""
         self._corked.flush()
+        self._crowd.shorten(self)
         super().on_response_complete()
         if self._late_at is None and not self._is_answering():
             self._since = self.loop.time()
@@ -191,8 +192,10 @@ class Client(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Read a piece of the body."""
         self._body += len(body)
-        if self._body > self._bounds.body:
+        if self._body > self._longest:
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if self._body > self._bounds.body and not self._crowd.admit_long(self):
+            self._stop(HTTPStatus.SERVICE_UNAVAILABLE)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -228,8 +231,14 @@ class Client(HttpToolsProtocol):
         lengths = [int(value) for name, value in fields if name == b"content-length"]
         if self.parser.should_upgrade() and (codings or any(lengths)):
             return HTTPStatus.BAD_REQUEST  # llhttp would not read its body
-        too_long = any(length > self._bounds.body for length in lengths)
+        too_long = any(length > self._longest for length in lengths)
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_long else None
+
+    @property
+    def _longest(self) -> int:
+        """How long this request's body may be."""
+        to_hook = self.url.startswith(_HOOKS)
+        return self._bounds.long_body if to_hook else self._bounds.body
 
     def _ignore_upgrade(self) -> None:
         # Answered as if it had asked for nothing; the parser reads no further request after it.
@@ -255,6 +264,7 @@ class Client(HttpToolsProtocol):
 
 
 _API = b"/api/"  # where programs ask
+_HOOKS = b"/hooks/"  # where providers tell
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 

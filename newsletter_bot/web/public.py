@@ -14,6 +14,7 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.web.api import add_api
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
+from newsletter_bot.web.providers import add_provider_hooks
 from newsletter_bot.web.readers import add_pages
 from newsletter_bot.web.site import First, Site
 
@@ -42,6 +43,7 @@ def make_public(
     app.add_middleware(First, site)
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
     add_health(app, bot.subscribers, unready)
+    add_provider_hooks(app, bot, ring)
     add_pages(app, bot, ring)
     add_api(app, bot, ring)
     app.mount("/", site)
