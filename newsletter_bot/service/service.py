@@ -20,6 +20,7 @@ from newsletter_bot.hooks.courier import Ways
 from newsletter_bot.logs import log
 from newsletter_bot.schedule.sweep import Happening, Notice, Sweep
 from newsletter_bot.schedule.ticker import Ticker
+from newsletter_bot.service.feedback import FeedbackDuty
 from newsletter_bot.service.newsroom import Newsroom
 from newsletter_bot.service.people import PeopleDuties
 from newsletter_bot.service.posting import Posting
@@ -63,6 +64,7 @@ class Service:
         self._posting = Posting(bot, self._alerts.say, clock)
         self._reception = Reception(bot, self._warn_of_message)
         self._people = PeopleDuties(bot, self._reception, self._alerts.say, self.ring, clock)
+        self._feedback = FeedbackDuty(bot, self._alerts.say, clock)
         self._senders = ThreadPoolExecutor(_SENDERS, "sender")
         self._runs: dict[str, tuple[Run, Future[None]]] = {}
         self._lock = Lock()
@@ -94,6 +96,7 @@ class Service:
             self._ticker.every(tick, "crosspost", self._quietly(self._posting.look))
             self._ticker.every(tick, "people", self._quietly(self._people.settle))
             self._ticker.every(tick, "letters", self._quietly(self._people.send))
+            self._ticker.every(tick, "feedback", self._quietly(self._feedback.read))
             self._ticker.every(tick, "hooks", self._quietly(self._tell_hooks))
         self._ticker.start()
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
@@ -107,6 +110,7 @@ class Service:
         self._stopping.set()
         self._posting.stop()
         self._people.stop()
+        self._feedback.stop()
         self._courier.stop()
         self._ticker.stop()
         with self._lock:
