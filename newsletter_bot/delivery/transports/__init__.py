@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from newsletter_bot import settings as configuration
+from newsletter_bot.delivery.calls.model import Finding
 from newsletter_bot.delivery.model import Message, Outcome
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings.tables import RelayTable, Table
@@ -118,6 +119,18 @@ class Transport(Protocol):
 
     def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> Session:
         """Begin a session. What must wait does so in a thread, which calls `wake` when done."""
+        ...
+
+
+@runtime_checkable
+class Looked(Protocol):
+    """A transport that can find out whether it would work: `doctor` asks those that can."""
+
+    def check(self, domain: str) -> Iterable[Finding]:
+        """Find out whether mail in the name of a domain could be sent; sends nothing.
+
+        Raises nothing. It is called in a thread, which nobody waits for beyond half a minute.
+        """
         ...
 
 

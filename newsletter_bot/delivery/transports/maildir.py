@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from newsletter_bot.delivery.calls.model import Finding
 from newsletter_bot.delivery.inbox import Inbox
 from newsletter_bot.delivery.model import Message, Outcome, accepted
 from newsletter_bot.delivery.threaded import Announce, ThreadedSession
@@ -39,6 +40,19 @@ class Maildir:
     def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> ThreadedSession:
         """Begin to write in a thread: a flush of the disk waits."""
         return ThreadedSession(self.connect, before_final, wake)
+
+    def check(self, domain: str) -> Iterable[Finding]:
+        """Tell whether the folder, or the first above it that is there, may be written to."""
+        del domain
+        place = next(one for one in (self.path, *self.path.absolute().parents) if one.exists())
+        if os.access(place, os.W_OK | os.X_OK):
+            yield Finding(well=True, sentence=f"messages go into the Maildir {self.path}")
+        else:
+            yield Finding(
+                well=False,
+                sentence=f"Nothing can be written to {place}.",
+                next_step="Correct path, or the folder's permissions.",
+            )
 
     def connect(self) -> MaildirConnection:
         """Make the folders when they are not there; raises RelayError."""

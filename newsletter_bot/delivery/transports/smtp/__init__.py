@@ -7,15 +7,17 @@ A drop before the final dot is certainly not a delivery; after it nobody can tel
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from newsletter_bot.delivery.calls.model import Finding
 from newsletter_bot.delivery.transports import BeforeFinal
 from newsletter_bot.delivery.transports.smtp.greeting import Address, Login
+from newsletter_bot.delivery.transports.smtp.looking import look
 from newsletter_bot.delivery.transports.smtp.session import SmtpSession
 from newsletter_bot.delivery.transports.smtp.wire import Patience
 from newsletter_bot.errors import ConfigurationError
@@ -78,3 +80,7 @@ class Smtp:
     def open(self, before_final: BeforeFinal, wake: Callable[[], None]) -> SmtpSession:
         """Begin to connect; the session has room once the relay has greeted us."""
         return SmtpSession(self.address, self.login, self.patience, before_final, wake)
+
+    def check(self, domain: str) -> Iterable[Finding]:
+        """Be greeted, log in, and ask whether we may send in a domain's name."""
+        return look(self.address, self.login, domain)
