@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -33,18 +34,7 @@ class Alerts:
 
     def addresses(self) -> list[str]:
         """Return whom to tell; raises ConfigurationError when their file cannot be read."""
-        found = [one.get_secret_value() for one in self._table.urls]
-        if self._table.urls_file:
-            path = self._folder / self._table.urls_file
-            try:
-                lines = path.read_text(encoding="utf-8").splitlines()
-            except OSError as error:
-                raise ConfigurationError(
-                    f"alerts.urls_file: {path} cannot be read: {error.strerror}.",
-                    "Correct newsletter.toml, or make the file: one address on each line.",
-                ) from error
-            found += [one.strip() for one in lines]
-        return [one for one in found if one and not one.startswith("#")]
+        return addresses_of(self._table, self._folder)
 
     def say(self, key: str, title: str, body: str) -> bool:
         """Tell something, unless the same `key` was told within `alerts.again`.
@@ -71,10 +61,7 @@ class Alerts:
     @staticmethod
     def send(addresses: Sequence[str], title: str, body: str) -> bool:
         """Hand a text to each address; returns whether all of them took it."""
-        import apprise  # it takes half a second
-
-        apprise.logger.disabled = True  # it writes addresses, which hold passwords
-        sender = apprise.Apprise()
+        apprise, sender = _apprise()
         known = [bool(sender.add(one)) for one in addresses]
         if not all(known):
             log(
@@ -87,6 +74,35 @@ class Alerts:
             interpret_escapes=False,
         )
         return bool(told) and all(known)
+
+
+def addresses_of(table: AlertsTable, folder: Path) -> list[str]:
+    """Return whom to tell; raises ConfigurationError when their file cannot be read."""
+    found = [one.get_secret_value() for one in table.urls]
+    if table.urls_file:
+        path = folder / table.urls_file
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigurationError(
+                f"alerts.urls_file: {path} cannot be read: {error.strerror}.",
+                "Correct newsletter.toml, or make the file: one address on each line.",
+            ) from error
+        found += [one.strip() for one in lines]
+    return [one for one in found if one and not one.startswith("#")]
+
+
+def unknown_addresses(addresses: Sequence[str]) -> int:
+    """Count the addresses that Apprise can make nothing of; tells nobody anything."""
+    _, sender = _apprise()
+    return sum(not sender.add(one) for one in addresses)
+
+
+def _apprise() -> tuple[Any, Any]:
+    import apprise  # it takes half a second
+
+    apprise.logger.disabled = True  # it writes addresses, which hold passwords
+    return apprise, apprise.Apprise()
 
 
 def _flat(text: str) -> str:
