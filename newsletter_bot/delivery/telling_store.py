@@ -1,4 +1,4 @@
-"""What webhooks are told about sending, in the transaction that makes it so.
+"""What webhooks and `feedback` are told about sending, in the transaction that makes it so.
 
 Where no endpoint wants an event, nothing is read and nothing written for it.
 """
@@ -17,6 +17,7 @@ from newsletter_bot.delivery.model import (
     Settle,
     Tally,
 )
+from newsletter_bot.delivery.refusals_store import DELIVERY, keep_refusals
 from newsletter_bot.delivery.replies import Kind, kind_of
 from newsletter_bot.rendering.addresses import page_url
 from newsletter_bot.settings import Settings
@@ -35,14 +36,18 @@ class Telling:
         self._outbox = outbox or Outbox.of(settings)
 
     def bounces(self, connection: Connection, changes: Iterable[Change], now: int) -> None:
-        """Tell of those among the outcomes just written that are bounces."""
-        if HookType.BOUNCED.value not in self._outbox.wanted:
-            return
+        """Tell of those among the outcomes just written that are bounces.
+
+        What follows from a refusal for its reader is `feedback`'s to say.
+        """
         refused = {
             one.delivery_id: one.outcome.reason
             for one in changes
             if isinstance(one, Settle) and one.outcome.state is DeliveryState.REFUSED
         }
+        keep_refusals(connection, DELIVERY, refused, now)
+        if HookType.BOUNCED.value not in self._outbox.wanted:
+            return
         bounced = [row for row, reason in refused.items() if kind_of(reason) in _THEIRS]
         if bounced:
             self._tell_bounces(connection, bounced, now)

@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from newsletter_bot.delivery.letters.model import Letter, Matter, Moot
 from newsletter_bot.delivery.model import DeliveryState, Outcome
+from newsletter_bot.delivery.refusals_store import LETTER, keep_refusals
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
     address_changes,
@@ -116,7 +117,9 @@ class LettersStore:
             "changed_at": self.now(),
         }
         with self._engine.begin() as connection:
-            connection.execute(_under_way(letter_id).values(values))
+            done = connection.execute(_under_way(letter_id).values(values)).rowcount
+            if done and outcome.state is DeliveryState.REFUSED:
+                keep_refusals(connection, LETTER, {letter_id: outcome.reason}, self.now())
 
     def release(self, letter_id: int, not_before: int | None = None) -> None:
         """Put back a letter that was begun and certainly did not leave; `not_before` as a try."""
