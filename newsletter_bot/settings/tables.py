@@ -194,6 +194,7 @@ class TrackingTable(Table):
 
     opens: Literal["off", "aggregate", "individual"] = "off"
     clicks: Literal["off", "aggregate", "individual"] = "off"
+    keep: Duration = "30d"
     utm: dict[Annotated[str, Field(pattern=r"^(source|medium|campaign|term|content)$")], str] = (
         Field(default_factory=dict)
     )

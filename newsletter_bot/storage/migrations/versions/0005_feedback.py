@@ -97,8 +97,14 @@ def _events() -> None:
     )
     op.create_index("ix_events_issue_id_kind", "events", ["issue_id", "kind"])
     op.create_index("ix_events_received_at", "events", ["received_at"])
+    _partial_index("ix_events_unjudged", sa.text("actor = '' AND kind IN ('clicked', 'opened')"))
+    _partial_index("ix_events_visitors", sa.text("(prefix <> '' OR agent <> '')"))
     op.create_index("ix_events_delivery_id", "events", ["delivery_id"])
     op.create_index("ix_events_subscriber_id", "events", ["subscriber_id"])
+
+
+def _partial_index(name: str, where: sa.TextClause) -> None:
+    op.create_index(name, "events", ["received_at"], sqlite_where=where, postgresql_where=where)
 
 
 def _links() -> None:
