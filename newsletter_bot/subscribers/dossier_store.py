@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, or_, select
 from newsletter_bot.storage.tables import (
     address_changes,
     deliveries,
+    events,
     issues,
     letters,
     replies,
@@ -47,6 +48,7 @@ def dossier(connection: Connection, persons: Persons, who: str | int) -> dict[st
         "letters": _of_either(connection, letters, keys, number),
         "address_changes": _of_either(connection, address_changes, keys, number),
         "deliveries": _deliveries(connection, number),
+        "events": _events(connection, number),
         "suppression": _suppression(connection, persons, addresses[0]),
     }
     return found if any(value for name, value in found.items() if name != "address") else None
@@ -109,6 +111,32 @@ def _deliveries(connection: Connection, person: int | None) -> _Rows:
     return [{**row, "earlier": earlier.get(row.pop("id"), [])} for row in found]
 
 
+def _events(connection: Connection, person: int | None) -> _Rows:
+    if person is None:
+        return []
+    query = (
+        select(issues.c.identity.label("issue"), *(events.c[name] for name in _HAPPENED))
+        .outerjoin(issues, issues.c.id == events.c.issue_id)
+        .where(events.c.subscriber_id == person)
+        .order_by(events.c.id)
+    )
+    return _rows(connection, query)
+
+
+_HAPPENED = (
+    "source",
+    "kind",
+    "at",
+    "received_at",
+    "class",
+    "status",
+    "reason",
+    "link",
+    "actor",
+    "prefix",
+    "agent",
+    "consequence",
+)
 _TOLD = ("list", "state", "attempts", "attempted_at", "changed_at", "reason")
 
 

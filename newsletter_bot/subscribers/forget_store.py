@@ -17,10 +17,12 @@ from sqlalchemy import Connection, Engine, Select, delete, func, or_, select, up
 from newsletter_bot.storage.tables import (
     address_changes,
     deliveries,
+    events,
     hook_deliveries,
     hook_events,
     idempotency,
     letters,
+    raw_events,
     replies,
     signups,
     subscribers,
@@ -34,6 +36,7 @@ from newsletter_bot.subscribers.transitions_store import Moment, Transitions
 
 ERASED = "erased"
 _PATIENCE_MS = 500
+_AT_ONCE = 500  # ids in one statement
 _CODE = re.compile(r"\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?(?!\d)")  # RFC 5321 and 3463: no words
 
 
@@ -75,6 +78,7 @@ class Forgetting:
             connection.execute(delete(table).where(table.c.subscriber_id == person.id))
         forget_events(connection, person.id)
         _forget_reasons(connection, person.id)
+        forget_feedback(connection, person.id)
         blank(connection, person.id, self._moment.at)
         # Blank already: what webhooks are told now holds the id alone.
         self._transitions.leave(connection, person.id, (), self._moment)
@@ -118,6 +122,24 @@ def forget_events(connection: Connection, person: int) -> None:
     events = select(hook_events.c.id).where(hook_events.c.subscriber_id == person)
     connection.execute(delete(hook_deliveries).where(hook_deliveries.c.event_id.in_(events)))
     connection.execute(delete(hook_events).where(hook_events.c.subscriber_id == person))
+
+
+def forget_feedback(connection: Connection, person: int) -> None:
+    """Take somebody out of what came back, and delete what it was read from.
+
+    The numbers stay: an event still names its delivery, whose person has no name any more.
+    """
+    mine = events.c.subscriber_id == person
+    told = connection.execute(select(events.c.id, events.c.raw_id, events.c.reason).where(mine))
+    rows = told.all()
+    raws = sorted({row.raw_id for row in rows if row.raw_id is not None})
+    for some in range(0, len(raws), _AT_ONCE):
+        these = raw_events.c.id.in_(raws[some : some + _AT_ONCE])
+        connection.execute(delete(raw_events).where(these))
+    for number, _, reason in rows:
+        values = {"subscriber_id": None, "raw_id": None, "prefix": "", "agent": ""}
+        words = {"reason": _code_of(reason)} if reason else {}
+        connection.execute(update(events).where(events.c.id == number).values({**values, **words}))
 
 
 def _forget_reasons(connection: Connection, person: int) -> None:

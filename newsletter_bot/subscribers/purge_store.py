@@ -20,7 +20,7 @@ from newsletter_bot.storage.tables import (
     subscriptions,
 )
 from newsletter_bot.storage.writer import Writer
-from newsletter_bot.subscribers.forget_store import blank, forget_events
+from newsletter_bot.subscribers.forget_store import blank, forget_events, forget_feedback
 from newsletter_bot.subscribers.limits_store import Limits
 from newsletter_bot.subscribers.model import SubscriptionState
 
@@ -108,6 +108,7 @@ class Purging:
                 continue
             connection.execute(delete(letters).where(letters.c.subscriber_id == person))
             forget_events(connection, person)
+            forget_feedback(connection, person)
             if person == highest:
                 blank(connection, person, self._now)
             else:
