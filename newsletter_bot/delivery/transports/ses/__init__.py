@@ -152,9 +152,9 @@ class Ses:
         def get(path: str) -> Answer:
             return ask(self._signed("GET", f"/v2/email/{path}"))
 
-        found = account(get("account"))
-        known = not any(one.grave and not one.well for one in found[:1])
-        return [*found, *identity(get, domain)] if known else found
+        answer = get("account")
+        found = account(answer)
+        return [*found, *identity(get, domain)] if answer.status == _OK else found
 
     def _signed(self, method: str, path: str, content: bytes = b"") -> Request:
         url = f"{self.base}{path}"

@@ -44,8 +44,8 @@ def _no_answer(answer: Answer) -> Finding:
     return Finding(
         well=False,
         sentence=f"SES refuses the credentials, or the right to look: {answer.words}",
-        next_step="Check access_key_id, its secret, and the region; allow ses:SendEmail,"
-        " ses:GetAccount and ses:GetEmailIdentity.",
+        next_step="Check access_key_id, its secret, and the region; allow ses:SendRawEmail,"
+        " ses:SendEmail, ses:GetAccount and ses:GetEmailIdentity.",
     )
 
 
