@@ -7,11 +7,13 @@ figures for "stop" are Gmail's for 4.7.28 (its sender guidelines, 2026-11).
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from newsletter_bot.delivery.model import DeliveryState, Outcome
 from newsletter_bot.delivery.replies import Kind, kind_of
 
+_NO_LIMIT = 1_000_000
 _FIRST = 5  # Postfix's default_destination_concurrency initial value
 _STOP = 600  # seconds of silence for a domain that says we are far too fast
 _FAR_TOO_FAST = re.compile(r"\b4\.7\.28\b")
@@ -70,10 +72,14 @@ class Limit:
 class Domains:
     """The limits of every domain that a relay mails to, during one run."""
 
-    def __init__(self, most: int, known: dict[tuple[str, str], Limit]) -> None:
+    def __init__(
+        self, most: int, known: dict[tuple[str, str], Limit], free: Collection[str] = ()
+    ) -> None:
+        """`free` are relays that keep a queue for every domain themselves, as providers do."""
         self.most = most
-        self._limits = known
-        for one in known.values():
+        self._free = free
+        self._limits = {key: one for key, one in known.items() if key[0] not in free}
+        for one in self._limits.values():
             one.connections = max(1, min(one.connections, most))  # the setting may be lower now
 
     def limit(self, relay: str, domain: str) -> Limit:
@@ -81,7 +87,8 @@ class Domains:
         key = (relay, domain)
         found = self._limits.get(key)
         if found is None:
-            found = self._limits[key] = Limit(min(_FIRST, self.most))
+            first = _NO_LIMIT if relay in self._free else min(_FIRST, self.most)
+            found = self._limits[key] = Limit(first)
         return found
 
     def hear(self, relay: str, domain: str, outcome: Outcome, now: float) -> Limit | None:

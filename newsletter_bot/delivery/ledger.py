@@ -8,7 +8,7 @@ commits when no session has anything to say, so that the relay is busy meanwhile
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DBAPIError
 
@@ -27,10 +27,10 @@ class LedgerError(Exception):
 class Ledger:
     """Takes changes, and writes them at `commit`."""
 
-    def __init__(self, store: LedgerStore, settled: Callable[[Iterable[int]], None]) -> None:
-        """`settled` is told which deliveries' outcomes, or returns, are on disk."""
+    def __init__(self, store: LedgerStore, written: Callable[[Sequence[Change]], None]) -> None:
+        """`written` is told which changes are on disk."""
         self._store = store
-        self._settled = settled
+        self._written = written
         self._changes: list[Change] = []
         self.error: LedgerError | None = None
 
@@ -69,7 +69,7 @@ class Ledger:
         denied = self._write(changes)
         if denied is None:
             return []
-        self._settled(one.delivery_id for one in changes if not isinstance(one, Start))
+        self._written(changes)
         starts = (one for one in changes if isinstance(one, Start))
         return [(one, denied.get(one.delivery_id)) for one in starts]
 

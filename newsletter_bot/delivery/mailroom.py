@@ -13,10 +13,10 @@ from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.clock import SteadyClock
 from newsletter_bot.delivery.composer import Composer, as_proof
 from newsletter_bot.delivery.control_store import ControlStore
-from newsletter_bot.delivery.domains import Domains
 from newsletter_bot.delivery.dry_run import DryRun, dry_run
 from newsletter_bot.delivery.feed import Feed
-from newsletter_bot.delivery.means import Means, lanes_of, relays_of, router_of
+from newsletter_bot.delivery.leftovers import Leftovers, OpenCalls
+from newsletter_bot.delivery.means import Means, domains_of, lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import (
     DeliveryState,
     IssueKind,
@@ -70,13 +70,14 @@ class Mailroom:
         self._secret = secret
         # By the wall clock, as subscriptions are: a steady one lags after a machine has slept.
         zone = settings.newsletter.zone
-        self.newcomers = Newcomers(engine, clock or time.time, zone)
-        clock = clock or SteadyClock()
+        wall, clock = clock or time.time, clock or SteadyClock()
+        self.newcomers = Newcomers(engine, wall, zone)
         self._plans = PlanStore(engine, clock, zone)
         self._store = LedgerStore(engine, clock, Telling(settings))
         self._control = ControlStore(engine, clock)
         self._report = ReportStore(engine, clock)
         self._pacing = PacingStore(engine)
+        self._calls = OpenCalls(engine, settings, self._pacing, self._store, wall)
 
     def issue(self, identity: str) -> IssueRow | None:
         """Return a planned issue or a sequence message, or None before its plan."""
@@ -181,7 +182,7 @@ class Mailroom:
             row = planned()
             self._may_send(row)
             recorder = self._recorder(row)
-            self._settle_old(row, recorder)
+            self._settle_old(row, recorder, self._calls.left(row, self._composer, run))
             if row.state is IssueState.SENDING:
                 self._hand_over(row, run, progress, recorder)
             self._conclude(row, recorder)
@@ -296,11 +297,17 @@ class Mailroom:
     def _recorder(self, row: IssueRow) -> Recorder:
         return Recorder(self._settings.folder / f".sending-{row.identity}")
 
-    def _settle_old(self, row: IssueRow, recorder: Recorder) -> None:
+    def _settle_old(
+        self, row: IssueRow, recorder: Recorder, calls: Leftovers | None = None
+    ) -> None:
         """Settle what a run that was killed left behind; call it under the issue's lock."""
+        if calls is not None:
+            calls.finish()
         beyond = recorder.found(self._store.last_run(row.id))
         resend = self._settings.transport.unknown == "resend"
         self._store.recover(row.id, resend=resend, beyond=beyond)
+        if calls is not None:
+            calls.drop_owed()
         patience = seconds(self._settings.transport.deadline)
         if self._store.now() > row.owed_since + patience:
             self._store.expire(row.id)
@@ -313,6 +320,10 @@ class Mailroom:
         if self._store.finish(row.id) or state is IssueState.CANCELLED:
             recorder.remove()
 
+    def _composer(self, row: IssueRow) -> Composer:
+        rendering, counted = self._plans.rendering(row.rendering), self._plans.counted(row.id)
+        return Composer(rendering, self._settings, self._secret, counted)
+
     def _hand_over(
         self, row: IssueRow, run: Run, progress: Callable[[], None], recorder: Recorder
     ) -> None:
@@ -321,11 +332,8 @@ class Mailroom:
         def pause(reason: str) -> None:
             self._control.move(row.id, [IssueState.SENDING], IssueState.PAUSED, reason)
 
-        rendering = self._plans.rendering(row.rendering)
-        counted = self._plans.counted(row.id)
-        composer = Composer(rendering, self._settings, self._secret, counted)
-        relays = relays_of(self._settings, self._pacing)
-        domains = Domains(table.domain_connections, self._pacing.limits())
+        composer, relays = self._composer(row), relays_of(self._settings, self._pacing)
+        domains = domains_of(table.domain_connections, self._pacing, relays)
         router = router_of(relays, row.lists, composer)
         means = Means(
             store=self._store,
@@ -340,10 +348,11 @@ class Mailroom:
             deadline=row.owed_since + seconds(table.deadline),
             pause=pause,
             progress=progress,
+            books=self._calls.books(row, relays),
         )
         owed = self._report.tally(row.id)
         run.due = owed.get(DeliveryState.PLANNED, 0) + owed.get(DeliveryState.DEFERRED, 0)
-        with recorder.recording(self._store.begin_run(row.id)):
+        with recorder.recording(self._store.begin_run(row.id), means.most_at_once):
             Sender(means, row.id, lanes_of(means.relays, run.due), run).work()
 
     def _warming_up(self) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from newsletter_bot.delivery.backlog import Backlog
 from newsletter_bot.delivery.breaker import Breaker
+from newsletter_bot.delivery.calls.chunks import ChunkBook
+from newsletter_bot.delivery.calls.transport import CallTransport
 from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.domains import Domains
 from newsletter_bot.delivery.lanes import Lane
@@ -15,7 +17,7 @@ from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.relays import PAUSES, Relay, Router
 from newsletter_bot.delivery.store import LedgerStore
-from newsletter_bot.delivery.transports import open_transport
+from newsletter_bot.delivery.transports import Transport, open_transport
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import NamedRelayTable
@@ -37,6 +39,12 @@ class Means:
     deadline: float  # seconds since 1970 UTC
     pause: Callable[[str], None]  # says in the ledger that the issue is paused, and why
     progress: Callable[[], None] = lambda: None
+    books: Sequence[ChunkBook] = ()  # of the relays whose chunks are written down
+
+    @property
+    def most_at_once(self) -> int:
+        """How many messages all connections together may hold."""
+        return sum(one.connections * _batch(one.transport) for one in self.relays)
 
 
 def router_of(relays: Sequence[Relay], lists: Sequence[str], composer: Composer) -> Router:
@@ -49,6 +57,16 @@ def router_of(relays: Sequence[Relay], lists: Sequence[str], composer: Composer)
             "Add it to the lists of one of [[relays]], or leave that key out there.",
         )
     return router
+
+
+def domains_of(most: int, pacing: PacingStore, relays: Sequence[Relay]) -> Domains:
+    """Return the limits of recipients' domains: none for a provider, which has queues of its own."""
+    free = {one.name for one in relays if isinstance(one.transport, CallTransport)}
+    return Domains(most, pacing.limits(), free)
+
+
+def _batch(transport: Transport) -> int:
+    return transport.provider.shape.most if isinstance(transport, CallTransport) else 2
 
 
 def lanes_of(relays: Sequence[Relay], due: int) -> list[Lane]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-_SLOTS = 8192
+_SLOTS = 8192  # at least: enough for 64 sessions of two messages, and a commit or two
 _ID = struct.Struct("=q")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HEADER = 64  # bytes: which run this is, in which boot of the machine
@@ -29,7 +29,7 @@ class Recorder:
         self._path = path
         self._map: mmap.mmap | None = None
         self._slots: dict[int, int] = {}  # delivery → slot
-        self._free = list(range(_SLOTS))
+        self._free: list[int] = []
 
     def found(self, run: str) -> set[int] | None:
         """Return what the run of that name, ended without a word, had noted.
@@ -43,16 +43,21 @@ class Recorder:
         header = _header(run)
         if header is None or content[:_HEADER] != header:
             return None
-        if len(content) != _HEADER + _SLOTS * _ID.size:
+        if len(content) < _HEADER + _SLOTS * _ID.size or len(content) % _ID.size:
             return None
         return {one for (one,) in _ID.iter_unpack(content[_HEADER:]) if one}
 
     @contextmanager
-    def recording(self, run: str) -> Iterator[Self]:
-        """Keep the file while a run goes on; a folder that cannot be written goes without."""
+    def recording(self, run: str, most: int = 0) -> Iterator[Self]:
+        """Keep the file while a run goes on; a folder that cannot be written goes without.
+
+        `most` is how many messages may be in the hands of all sessions together.
+        """
         header = _header(run)
+        slots = _SLOTS + 2 * most  # as many again may have outcomes that are not on disk
+        self._slots, self._free = {}, list(range(slots))
         try:
-            self._path.write_bytes((header or bytes(_HEADER)) + bytes(_SLOTS * _ID.size))
+            self._path.write_bytes((header or bytes(_HEADER)) + bytes(slots * _ID.size))
             with self._path.open("r+b") as file:
                 self._map = mmap.mmap(file.fileno(), 0)
         except OSError:

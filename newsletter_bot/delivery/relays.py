@@ -11,6 +11,7 @@ from newsletter_bot.delivery.transports import Transport
 
 # Seconds to wait before a relay that failed is asked again; the last for all that follow.
 PAUSES = (0.2, 1.0, 3.0)
+_LONGEST_WAIT = 60.0  # seconds that a run stays without --wait
 _LONG_PAUSES = (30.0, 60.0, 120.0, 300.0, 600.0)
 
 
@@ -28,6 +29,7 @@ class Relay:
     failures: int = 0  # in a row, without a message between
     rests_until: float = 0.0  # time.monotonic
     failed_at: float = 0.0  # the same
+    asked_until: float = 0.0  # the same: until when it asked to be left alone
     reason: str = ""
     down: bool = False
     owed: float = field(default=0.0, repr=False)  # its turn in the smooth weighted round robin
@@ -38,14 +40,21 @@ class Relay:
             not self.domains or domain in self.domains
         )
 
-    def fail(self, reason: str, now: float, *, lasting: bool, patient: bool) -> None:
-        """Back off; a relay that keeps failing is down, for this run unless it is patient."""
+    def fail(
+        self, reason: str, now: float, *, lasting: bool, patient: bool, wait: float = 0.0
+    ) -> None:
+        """Back off; a relay that keeps failing is down, for this run unless it is patient.
+
+        So is one that asked for a longer `wait` than a run stays for that is not.
+        """
         self.failures += 1
         self.reason = reason
         self.failed_at = now
+        self.asked_until = now + wait if wait else 0.0
         pauses = (*PAUSES, *_LONG_PAUSES) if patient else PAUSES
-        self.down = lasting or (not patient and self.failures > len(PAUSES))
-        self.rests_until = now + pauses[min(self.failures, len(pauses)) - 1]
+        given_up = self.failures > len(PAUSES) or wait > _LONGEST_WAIT
+        self.down = lasting or (not patient and given_up)
+        self.rests_until = now + max(wait, pauses[min(self.failures, len(pauses)) - 1])
 
     @property
     def given_up(self) -> bool:

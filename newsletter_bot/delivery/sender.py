@@ -20,6 +20,7 @@ from newsletter_bot.delivery.lanes import Entry, Lane, Watch
 from newsletter_bot.delivery.ledger import Ledger
 from newsletter_bot.delivery.means import Means
 from newsletter_bot.delivery.model import (
+    Change,
     DeliveryState,
     Denial,
     DenialKind,
@@ -51,7 +52,7 @@ class Sender:
         self._run = run
         self._waiting = Waiting(means, issue_id, run)
         self._watch = Watch()
-        self._ledger = Ledger(means.store, means.recorder.settled)
+        self._ledger = Ledger(means.store, self._on_disk)
         self._asked: dict[Start, Entry] = {}  # that the ledger has not answered
         self._returns: Counter[int] = Counter()  # sessions that ended over a message
         self._shown = 0.0
@@ -91,6 +92,9 @@ class Sender:
 
     def _finish(self) -> None:
         """Let messages in flight come to their end, then say goodbye to the relays."""
+        for lane in self._lanes:
+            if lane.session is not None:
+                lane.session.hurry()
         end = time.monotonic() + _GRACE
         while self._busy() and time.monotonic() < end and self._ledger.error is None:
             self._turn(min(end, time.monotonic() + _SHOW))
@@ -148,12 +152,21 @@ class Sender:
             if lane.relay is not relay:
                 continue
             rested = lane.session is None and time.monotonic() >= relay.rests_until
-            if rested and self._means.backlog.has_more_than(idle, relay, now):
+            if (
+                rested
+                and not self._is_on_trial(relay)
+                and self._means.backlog.has_more_than(idle, relay, now)
+            ):
                 self._open(lane)
             while self._may_fill(lane, now) and self._begin_next(lane, now):
                 filled[lane] = None
             idle += lane.session is not None and not lane.held
         return filled
+
+    def _is_on_trial(self, relay: Relay) -> bool:
+        """Tell whether a relay that failed is being tried: one session does, however many fell."""
+        lanes = (one for one in self._lanes if one.relay is relay)
+        return relay.failures > 0 and any(one.session is not None for one in lanes)
 
     def _may_fill(self, lane: Lane, now: float) -> bool:
         return lane.room > 0 and lane.relay.pace.allows(now) and not self._ledger.full
@@ -193,6 +206,12 @@ class Sender:
         lane.held[recipient.delivery_id] = entry
         assert lane.session is not None, "it has room"
         lane.session.give(message)
+
+    def _on_disk(self, changes: Sequence[Change]) -> None:
+        ended = (one.delivery_id for one in changes if not isinstance(one, Start))
+        self._means.recorder.settled(ended)
+        for book in self._means.books:
+            book.on_disk(changes)
 
     def _commit(self) -> dict[Lane, None]:
         """Write the ledger, and let the sessions deliver what may be delivered."""
@@ -250,7 +269,7 @@ class Sender:
         changed = means.domains.hear(relay.name, recipient.domain, outcome, now)
         if changed is not None:
             means.pacing.limit_changed(relay.name, recipient.domain, changed, means.domains.most)
-        if relay.works():
+        if outcome.state is not DeliveryState.UNKNOWN and relay.works():
             self._remember(relay)
         means.backlog.settled(row)
         self._returns.pop(row, None)
@@ -277,9 +296,9 @@ class Sender:
             return
         relay = lane.relay
         if lane.opened_at >= relay.failed_at or error.lasting:  # once for all that fell together
-            relay.fail(
-                error.reason, time.monotonic(), lasting=error.lasting, patient=self._run.wait
-            )
+            patient, wait = self._run.wait, error.wait or 0.0
+            now = time.monotonic()
+            relay.fail(error.reason, now, lasting=error.lasting, patient=patient, wait=wait)
             self._remember(relay)
 
     def _give_back(self, entry: Entry) -> None:
@@ -302,6 +321,9 @@ class Sender:
                 continue
             self._hear(lane, lane.session.abandon())
         self._ledger.commit()
+        for book in self._means.books:
+            with _forgetful():
+                book.close()
         for relay in self._means.relays:
             with _forgetful():
                 relay.pace.end(self._means.store.now())

@@ -94,6 +94,12 @@ class LedgerStore:
         with reading(self._engine) as connection:
             return [_recipient(row) for row in connection.execute(query)]
 
+    def members(self, issue_id: int, ids: Sequence[int]) -> list[Recipient]:
+        """Return deliveries by their ids, however they stand, people as they are now."""
+        query = _due_query(issue_id, Page(0, len(ids))).where(deliveries.c.id.in_(ids))
+        with reading(self._engine) as connection:
+            return [_recipient(row) for row in connection.execute(query)]
+
     def owed(self, deadline: int) -> list[str]:
         """Return the issues being sent of which something is due, or which have come to their end.
 

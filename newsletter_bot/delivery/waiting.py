@@ -70,7 +70,8 @@ class Waiting:
         """Return why a relay that has deliveries to make cannot make them in this run."""
         now = self._means.store.now()
         if relay.down:
-            return Hindrance(relay.reason)
+            wait = relay.asked_until - time.monotonic()
+            return Hindrance(relay.reason, now + wait if wait > 0 else None)
         if relay.pace.not_before > now:
             self._run.waiting = f"{relay.name}: its limit is reached"
             if relay.pace.warming_up and not self._run.wait:

@@ -31,7 +31,7 @@ class Structured:
     message_id: str  # in angle brackets
     text: str
     html: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]  # ASCII
     reference: str  # the token of X-Newsletter-Bot-Ref: what an event names the delivery by
 
 
@@ -40,7 +40,7 @@ def structured(message: Message) -> Structured:
     found = message_from_bytes(message.content, policy=policy.compat32)
     named = {name.lower(): _decoded(str(value)) for name, value in found.items()}
     kept = [
-        (name, _decoded(str(value)))
+        (name, _plain(str(value)))
         for name, value in found.items()
         if name.lower() not in _OWN and not name.lower().startswith("content-")
     ]
@@ -77,6 +77,18 @@ def reference_of(content: bytes) -> str:
 def _decoded(value: str) -> str:
     unfolded = re.sub(r"\r?\n[ \t]+", " ", value)
     return str(make_header(decode_header(unfolded)))
+
+
+def _plain(value: str) -> str:
+    """Decode a header; of one that names a list beyond ASCII, only `<the id>` is kept.
+
+    Providers differ in what they make of such a name: Brevo passes it on as it is, 8 bits
+    (django-anymail's notes, 2026-11).
+    """
+    found = _decoded(value)
+    return (
+        found if found.isascii() else found[found.rfind("<") :].encode("ascii", "ignore").decode()
+    )
 
 
 def _mailbox(value: str, address: str = "") -> str:

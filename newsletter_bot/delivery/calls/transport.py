@@ -27,11 +27,11 @@ class CallTransport:
     timeout: float = 60.0
     per_second: float = 0.0
     book: ChunkBook | None = None
-    _pacer: Pacer = field(init=False)
+    pacer: Pacer = field(init=False)
 
     def __post_init__(self) -> None:
         """Let all sessions share one pace."""
-        object.__setattr__(self, "_pacer", Pacer(self.per_second))
+        object.__setattr__(self, "pacer", Pacer(self.per_second))
 
     def with_book(self, book: ChunkBook) -> CallTransport:
         """Return this transport as one whose chunks are written down."""
@@ -43,7 +43,7 @@ class CallTransport:
 
     def connect(self) -> CallConnection:
         """Make a connection; nothing is sent before the first call."""
-        return CallConnection(self.provider, Caller(self.timeout), self._pacer, self.book)
+        return CallConnection(self.provider, Caller(self.timeout), self.pacer, self.book)
 
     def check(self, domain: str) -> Sequence[Finding]:
         """Find out whether the credentials are good and may send for a domain; sends nothing."""
