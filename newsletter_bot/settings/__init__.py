@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.settings.explain import explain
 from newsletter_bot.settings.feedback import FeedbackTable
+from newsletter_bot.settings.mailboxes import MailboxTable
 from newsletter_bot.settings.people import ApiTable, SignupTable, WebhookTable
 from newsletter_bot.settings.service import AlertsTable, CollectTable, ServiceTable, WebTable
 from newsletter_bot.settings.tables import (
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     relays: tuple[NamedRelayTable, ...] = ()
     dkim: DkimTable | None = None
     tracking: TrackingTable = TrackingTable()
+    mailboxes: tuple[MailboxTable, ...] = ()
     feedback: FeedbackTable = FeedbackTable()
     archive: ArchiveTable = ArchiveTable()
     web: WebTable = WebTable()
@@ -109,6 +111,12 @@ class Settings(BaseSettings):
     def _webhooks_are_told_apart(self) -> Self:
         if len({one.name for one in self.webhooks}) < len(self.webhooks):
             raise ValueError("[[webhooks]]: two of them have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _mailboxes_are_told_apart(self) -> Self:
+        if len({one.name for one in self.mailboxes}) < len(self.mailboxes):
+            raise ValueError("[[mailboxes]]: two of them have the same name")
         return self
 
     @property

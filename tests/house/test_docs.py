@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from newsletter_bot.cli import COMMANDS, app
 from newsletter_bot.crosspost.channels import kinds as channel_kinds
 from newsletter_bot.delivery.transports import kinds
+from newsletter_bot.feedback.mailboxes import kinds as mailbox_kinds
 from newsletter_bot.issues import checks as issue_checks
 from newsletter_bot.rendering import checks as rendering_checks
 from newsletter_bot.settings import Settings
@@ -87,6 +88,14 @@ def test_every_channel_and_its_options_are_documented(name: str) -> None:
     section = _read("channels.md").partition(f"## `{name}`")[2].partition("\n## ")[0]
     assert section, f"docs/channels.md has no section for {name}"
     for option in channel_kinds()[name].Options.model_fields:
+        assert f"`{option}`" in section
+
+
+@pytest.mark.parametrize("name", list(mailbox_kinds()))
+def test_every_kind_of_mailbox_and_its_options_are_documented(name: str) -> None:
+    section = _read("mailboxes.md").partition(f"### `{name}`")[2].partition("\n##")[0]
+    assert section, f"docs/mailboxes.md has no section for {name}"
+    for option in mailbox_kinds()[name].Options.model_fields:
         assert f"`{option}`" in section
 
 
