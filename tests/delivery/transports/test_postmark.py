@@ -28,6 +28,8 @@ from newsletter_bot.delivery.transports.postmark import (
 )
 from newsletter_bot.delivery.transports.postmark.events import PostmarkEvents
 from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.feedback.classify import judge
+from newsletter_bot.feedback.model import Fault
 from tests.servers.providers import ProviderServer, provider_server, reply
 from tests.servers.providers.postmark import TOKEN, WRONG, Fake, failure
 
@@ -383,7 +385,16 @@ def test_a_bounce_carries_the_servers_own_words() -> None:
 )
 def test_bounces_are_of_many_types(kind: str, found: EventKind, permanent: object) -> None:
     told = read(event("Bounce", ID=1, Type=kind, Description="why"))
-    assert (told.kind, told.permanent, told.reason) == (found, permanent, "why")
+    assert (told.kind, told.permanent) == (found, permanent)
+    assert told.reason.startswith("why")
+
+
+@pytest.mark.parametrize(
+    "kind", ["Blocked", "SpamNotification", "DMARCPolicy", "VirusNotification"]
+)
+def test_what_filters_say_is_judged_to_be_about_us(kind: str) -> None:
+    told = read(event("Bounce", ID=1, Type=kind, Details="smtp;550 5.1.1 go away"))
+    assert judge(told.reason, told.status).fault is Fault.BLOCK
 
 
 @pytest.mark.parametrize(

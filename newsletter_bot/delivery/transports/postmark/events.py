@@ -90,7 +90,7 @@ _BOUNCES: dict[str, tuple[EventKind, bool | None]] = {
     "SoftBounce": (EventKind.BOUNCED, False),
     "Transient": (EventKind.DEFERRED, False),
     "DnsError": (EventKind.DEFERRED, False),
-    # A filter's word, though its name speaks of spam: no reader complained.
+    # Filters' words, whatever the name: no reader complained, and none is at fault.
     "SpamNotification": (EventKind.BOUNCED, False),
     "Blocked": (EventKind.BOUNCED, False),
     "DMARCPolicy": (EventKind.BOUNCED, False),
@@ -111,9 +111,21 @@ _BOUNCES: dict[str, tuple[EventKind, bool | None]] = {
 }
 
 
+# What Postmark makes of these is said beside the server's words, which may not say it.
+_ABOUT_US = {
+    "SpamNotification": "classified as spam",
+    "Blocked": "blocked by policy",
+    "DMARCPolicy": "rejected by DMARC policy",
+    "VirusNotification": "rejected: virus found",
+}
+
+
 def _bounce(told: Any) -> _Said:
-    kind, permanent = _BOUNCES.get(text(told, "Type"), (EventKind.BOUNCED, None))
+    name = text(told, "Type")
+    kind, permanent = _BOUNCES.get(name, (EventKind.BOUNCED, None))
     words = text(told, "Details") or text(told, "Description") or text(told, "Name")
+    if name in _ABOUT_US:
+        words = f"{words} ({_ABOUT_US[name]})".lstrip()
     return kind, permanent, words
 
 

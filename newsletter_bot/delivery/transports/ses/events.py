@@ -116,7 +116,6 @@ _PERMANENT = {"Permanent": True, "Transient": False}
 _LISTED = frozenset({"Suppressed", "OnAccountSuppressionList"})
 # What a sub-type means, for bounces that no server explains.
 _MEANS = {
-    "NoEmail": "no recipient's address in the bounce",
     "MailboxFull": "mailbox full",
     "MessageTooLarge": "message too large",
     "ContentRejected": "message content rejected",
