@@ -208,6 +208,9 @@ def test_half_an_answer_is_unsure(postmark: Postmark) -> None:
     messages = [message(1, "a@reader.example")]
     for content in (b"<html>", b'[{"ErrorCode": 0', b"", b"[" * 100_000):
         assert isinstance(postmark.read(Answer(200, {}, content), messages), Unsure)
+    said = json.dumps([{"ErrorCode": 0, "To": "kim@reader.example"}] * 2).encode()
+    verdict = postmark.read(Answer(200, {}, said), messages)
+    assert verdict == Unsure("HTTP 200, with 2 results for 1 messages")  # nobody's address
 
 
 def test_options_need_a_token_and_sane_words(tmp_path: Path) -> None:
