@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from newsletter_bot.delivery.model import Message, Outcome
 from newsletter_bot.delivery.transports import BeforeFinal, Session, Transport
 
+_AT_ONCE = 2
 _LOOK = 0.5  # seconds between two looks at a session that says nothing
 
 
@@ -17,11 +18,13 @@ def hand_over(
     transport: Transport,
     messages: Iterable[Message | None],
     before_final: BeforeFinal = lambda _message: None,
+    at_once: int = _AT_ONCE,
 ) -> Iterator[tuple[Message, Outcome]]:
     """Yield an outcome for each message; raises RelayError when the session ends before.
 
     A message is taken when the session has room for it, and once what is known of those before was
-    yielded. None stands for one that must not leave yet: a moment later the next is asked for.
+    yielded; no more than `at_once` are without an outcome, whatever there is room for. None stands
+    for one that must not leave yet: a moment later the next is asked for.
     """
     source, more, held = iter(messages), True, 0
     bell, push = socket.socketpair()
@@ -31,7 +34,8 @@ def hand_over(
             while not session.closed:
                 heard = session.listen()
                 yield from heard
-                given, more = _give(session, source) if more else (0, False)
+                free = at_once - held + len(heard)
+                given, more = _give(session, source, free) if more else (0, False)
                 held += given - len(heard)
                 if not more and not held:
                     session.finish()
@@ -46,10 +50,10 @@ def hand_over(
         raise session.error
 
 
-def _give(session: Session, source: Iterator[Message | None]) -> tuple[int, bool]:
+def _give(session: Session, source: Iterator[Message | None], free: int) -> tuple[int, bool]:
     """Give the session what it has room for; returns how many, and whether there may be more."""
     given = 0
-    while session.room > 0:
+    while session.room > 0 and given < free:
         try:
             message = next(source)
         except StopIteration:

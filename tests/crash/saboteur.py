@@ -14,6 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from newsletter_bot.delivery import plan_store, store
+from newsletter_bot.delivery.calls.attempts import Attempts
+from newsletter_bot.delivery.calls.caller import Caller, _Body
+from newsletter_bot.delivery.chunks_store import ChunkStore
 from newsletter_bot.delivery.model import Change, Release, Settle, Start
 from newsletter_bot.delivery.plan_store import PlanStore
 from newsletter_bot.delivery.recorder import Recorder
@@ -157,6 +160,12 @@ STEPS: dict[str, Callable[[_Fuse], None]] = {
     "answer heard": _at(_after, SmtpSession, "_hear_final"),
     "outcome written, not committed": _at(_after, store, "settle", _ENDED, _kill_later),
     "outcome committed": _at(_after, LedgerStore, "write", _ENDED),
+    "before the chunk is frozen": _at(_before, ChunkStore, "freeze"),
+    "chunk frozen": _at(_after, ChunkStore, "freeze"),
+    "before the call": _at(_before, Caller, "call"),
+    "before the call's last byte": _at(_before, _Body, "let_go"),
+    "call answered": _at(_after, Caller, "call"),
+    "call understood": _at(_after, Attempts, "make"),
     "before QUIT": _at(_before, SmtpSession, "finish"),
     "before the end is written": _at(_before, LedgerStore, "finish"),
     "end written": _at(_after, LedgerStore, "finish"),
