@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": "demo:demo",
     "digest": "digest:digest",
     "dkim": "dkim:dkim",
+    "doctor": "doctor:doctor",
     "import": "issues:import_",
     "inbox": "collect:inbox",
     "init": "newsletter:init",
