@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from newsletter_bot.delivery.mailroom import Mailroom
     from newsletter_bot.feedback.desk import Feedback
     from newsletter_bot.feedback.intake import Intake
+    from newsletter_bot.feedback.mailbox_visits import MailboxVisits
+    from newsletter_bot.feedback.visit_counter import VisitCounter
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.storage.outbox import Doorbell, Outbox
@@ -44,6 +46,8 @@ class Parts:
         """Let go of the database, when it was opened; changes handed in before are made."""
         if "writer" in self.__dict__:
             self.writer.close()
+        if "visit_counter" in self.__dict__:
+            self.visit_counter.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 
@@ -156,6 +160,14 @@ class Parts:
 
     @cached_property
     def crossposts(self) -> Crossposts:
+    @cached_property
+    def mailboxes(self) -> MailboxVisits:
+        """The mailboxes that bounces arrive in."""
+        from newsletter_bot.feedback.mailbox_visits import MailboxVisits
+
+        keep, clock = self.intake.keep_mail, self._clock or time.time
+        return MailboxVisits(self.engine, self.writer, self.settings, keep, clock)
+
         """What is posted elsewhere, and its ledger."""
         from newsletter_bot.crosspost.desk import Crossposts
 
@@ -163,6 +175,28 @@ class Parts:
 
     @property
     def inbox(self) -> Inbox:
+    @property
+    def reports(self) -> Reports:
+        """What issues came to, in numbers."""
+        from newsletter_bot.reports.desk import Reports
+
+        return Reports(self.engine, self.settings.newsletter.zone, self._clock or time.time)
+
+    @property
+    def report_pages(self) -> Page:
+        """Reports as pages."""
+        from newsletter_bot.reports.page import Page
+
+        return Page(self.settings.newsletter.name, self.settings.folder)
+
+    @cached_property
+    def visit_counter(self) -> VisitCounter:
+        """What counts opens and clicks."""
+        from newsletter_bot.feedback.visit_counter import VisitCounter
+
+        clock = self._clock or time.time
+        return VisitCounter(self.engine, self.writer, self.settings.tracking, clock)
+
         """The file that links are gathered in."""
         from newsletter_bot.issues.collect.inbox import Inbox
 

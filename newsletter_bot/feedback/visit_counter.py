@@ -19,6 +19,7 @@ from newsletter_bot.feedback.visitors import Visit
 from newsletter_bot.feedback.visitors_store import VisitorsStore, keep_visits
 from newsletter_bot.logs import log
 from newsletter_bot.settings.tables import TrackingTable, seconds
+from newsletter_bot.storage.lock import exclusive
 from newsletter_bot.storage.writer import Writer
 
 _ROOM = 20_000  # visits that wait
@@ -41,6 +42,7 @@ class VisitCounter:
         clock: Callable[[], float] = time.time,
         room: int = _ROOM,
     ) -> None:
+        self._engine = engine
         self._store = VisitorsStore(engine, writer)
         self._writer = writer
         self._keep = seconds(table.keep)
@@ -82,10 +84,14 @@ class VisitCounter:
             thread.join(_CLOSING)
 
     def judge(self) -> int:
-        """Judge visits whose time has come, and forget what was kept long enough.
+        """Judge visits whose time has come, and forget what was kept long enough; returns how many.
 
-        It is a duty of one worker at a time; done again after a crash, it changes nothing more.
+        One worker does it at a time; killed at any moment and done again, it comes to the same.
         """
+        with exclusive(self._engine, "visits") as held:
+            return self._judge() if held else 0
+
+    def _judge(self) -> int:
         now = self._clock()
         total = 0
         while count := self._store.judge(int(now)):

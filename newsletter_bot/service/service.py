@@ -99,6 +99,8 @@ class Service:
             self._ticker.every(tick, "feedback", self._quietly(self._feedback.read))
             self._ticker.every(tick, "hooks", self._quietly(self._tell_hooks))
         self._ticker.start()
+            self._ticker.every(tick, "mailboxes", self._quietly(self._mailboxes.look))
+            self._ticker.every(tick, "visits", self._quietly(self.judge_visits))
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
 
     def stop(self) -> None:
@@ -171,6 +173,11 @@ class Service:
     def send(self) -> None:
         """Send whatever is owed, each issue in a thread of its own."""
         for identity in self._bot.mailroom.owed():
+    def judge_visits(self) -> None:
+        """Tell readers who follow links from machines that do."""
+        if count := self._bot.visit_counter.judge():
+            log("visits.judged", count=count)
+
             with self._lock:
                 running = self._runs.get(identity)
                 if self._stopping.is_set() or (running and not running[1].done()):

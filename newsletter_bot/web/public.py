@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.web.api import add_api
+from newsletter_bot.web.counting import add_counting
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
 from newsletter_bot.web.providers import add_provider_hooks
@@ -46,5 +47,6 @@ def make_public(
     add_provider_hooks(app, bot, ring)
     add_pages(app, bot, ring)
     add_api(app, bot, ring)
+    add_counting(app, bot)
     app.mount("/", site)
     return app

@@ -1,0 +1,81 @@
+"""What is noted of a visit: as little as the settings ask for."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from newsletter_bot.feedback.visitors import Action, Asked, Visit, first_look
+from newsletter_bot.rendering.tracking import Detail
+from newsletter_bot.settings.tables import TrackingTable
+from newsletter_bot.subscribers.given import network_prefix
+from newsletter_bot.subscribers.tokens import VisitClaim
+
+_DAY = 86_400
+_LONGEST = 300  # characters of what a program calls itself
+_HASH = 12  # bytes
+_TOLD = frozenset({b"accept-language", b"purpose", b"sec-purpose", b"user-agent", b"x-moz"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was visited: an issue's link or picture, and whose copy, where the address says so."""
+
+    action: Action
+    issue_id: int
+    link: int | None = None
+    claim: VisitClaim | None = None
+
+
+class Visiting:
+    """Notes visits; the settings of now hold, also for links that were mailed before."""
+
+    def __init__(
+        self, table: TrackingTable, note: Callable[[Visit], bool], clock: Callable[[], float]
+    ) -> None:
+        self._details = {
+            Action.CLICKED: Detail(table.clicks),
+            Action.OPENED: Detail(table.opens),
+        }
+        self._note = note
+        self._clock = clock
+        self._salt = (-1, b"")  # of a day; it is never written down
+
+    def note(self, request: Request, place: Place) -> None:
+        """Hand in a visit, when visits are counted."""
+        mailed = Detail.AGGREGATE if place.claim is None else Detail.INDIVIDUAL
+        detail = mailed.at_most(self._details[place.action])
+        if detail is Detail.OFF:
+            return
+        asked = Asked(place.action, request.method, _told(request))
+        now, address = int(self._clock()), request.client.host if request.client else ""
+        agent = asked.agent[:_LONGEST]
+        known = place.claim is not None and detail is Detail.INDIVIDUAL
+        visit = Visit(
+            action=place.action,
+            issue_id=place.issue_id,
+            link=place.link,
+            at=now,
+            rule=first_look(asked),
+            network=network_prefix(address) if known else self._hashed(address, agent, now),
+            agent=agent if known else "",
+            delivery_id=place.claim.delivery_id if place.claim is not None and known else None,
+        )
+        self._note(visit)
+
+    def _hashed(self, address: str, agent: str, now: int) -> str:
+        """Return what tells one visitor from another for some minutes."""
+        day = now // _DAY
+        if self._salt[0] != day:
+            self._salt = (day, secrets.token_bytes(32))
+        whole = f"{address}\n{agent}".encode(errors="replace")
+        return hashlib.blake2b(whole, key=self._salt[1], digest_size=_HASH).hexdigest()
+
+
+def _told(request: Request) -> dict[str, str]:
+    headers = request.scope["headers"]
+    return {name.decode(): text.decode("latin-1") for name, text in headers if name in _TOLD}
