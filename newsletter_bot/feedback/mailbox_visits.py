@@ -1,4 +1,4 @@
-"""MailboxVisits to mailboxes: who is due, one process at a time, and what is noted when one fails."""
+"""Visits to mailboxes: who is due, one process at a time, and what is noted when one fails."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from newsletter_bot.errors import BusyError, UsageError
-from newsletter_bot.feedback.mailboxes import Cursor, Desk, Found, MailboxError, open_mailbox
+from newsletter_bot.errors import BusyError, ConfigurationError, UsageError
+from newsletter_bot.feedback.mailboxes import (
+    Cursor,
+    Desk,
+    Found,
+    Mailbox,
+    MailboxError,
+    open_mailbox,
+)
 from newsletter_bot.feedback.mailboxes_store import MailboxStore
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.mailboxes import MailboxTable
@@ -84,7 +91,7 @@ class MailboxVisits:
         used, TryAgainError when the database takes nothing; what was kept stays kept.
         """
         table = next(one for one in self._settings.mailboxes if one.name == name)
-        mailbox = open_mailbox(table, self._settings.folder)
+        mailbox = self._open(table)
         with exclusive(self._engine, f"mailbox-{name}") as held:
             if not held:
                 raise BusyError(f"Another process reads the mailbox {name} just now.")
@@ -104,6 +111,14 @@ class MailboxVisits:
                 return Visited(name, desk.found, error.reason, failures, error.lasting)
             self._store.note(name, self._now(), 0, desk.found.remark)
             return Visited(name, desk.found)
+
+    def _open(self, table: MailboxTable) -> Mailbox:
+        try:
+            return open_mailbox(table, self._settings.folder)
+        except ConfigurationError as error:
+            failures = self._store.standing(table.name).failures + 1
+            self._store.note(table.name, self._now(), failures, error.message)
+            raise
 
     def _save(self, name: str, cursor: Cursor) -> None:
         self._store.move_cursor(name, cursor, self._now())

@@ -124,8 +124,9 @@ class Subjects:
         for address in told.addresses[:_MOST_ADDRESSES]:
             person = _id_of(connection, address)
             recent = [] if person is None else self._recent(connection, person)
+            shown = {one.rpartition("@")[0].lower() for one in told.message_ids}
             for subject, variant in recent:
-                if self._named(subject, variant) & {one.lower() for one in told.message_ids}:
+                if self._name(subject, variant) in shown:
                     number = subject.delivery_id
                     return replace(told, proof=Proof.MESSAGE_ID, delivery_id=number), subject
             if recent:
@@ -133,13 +134,13 @@ class Subjects:
                 return replace(told, proof=Proof.ADDRESS), alone
         return told, None
 
-    def _named(self, subject: Subject, variant: int | None) -> set[str]:
-        """Return the Message-ID of a message, as `delivery/composer.py` makes it, by domain."""
+    def _name(self, subject: Subject, variant: int | None) -> str:
+        """Return a message's Message-ID up to its domain, as `delivery/composer.py` makes it."""
         state = mac(self._secret, b"message-id", _ID)
         state.update(subject.issue.encode() + b":%d" % (subject.person or 0))
         if variant:
             state.update(b".%d" % variant)
-        return {f"{subject.issue.lower()}.{state.hexdigest()}"}
+        return f"{subject.issue.lower()}.{state.hexdigest()}"
 
     def _recent(self, connection: Connection, person: int) -> list[tuple[Subject, int | None]]:
         """Return what was sent to somebody lately, the newest first."""

@@ -53,6 +53,7 @@ class Found:
     new: int = 0
     known: int = 0
     moved: int = 0  # out of the way: into the done folder, or deleted where that is configured
+    missed: int = 0  # that the server would not give, or no program may read; they stay
     more: bool = False  # others wait for the next visit
     remark: str = ""  # what did not go well, and stopped nothing
 

@@ -110,6 +110,7 @@ class _Visit:
                 body = self.talk.body(uid)
             except RefusedError as error:
                 missed.append(uid)
+                self.desk.found.missed += 1
                 self.desk.found.remark = error.reason
                 continue
             if body is not None:

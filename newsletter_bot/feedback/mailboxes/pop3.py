@@ -164,6 +164,7 @@ class Pop3Mailbox:
                     return _joined(answer[1])
             return _joined(self._ask(client, step, client.retr, number, most=_WHOLE)[1])
         except RefusedError as error:
+            found.missed += 1
             found.remark = error.reason
             return None
 
