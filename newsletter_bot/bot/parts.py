@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from newsletter_bot.feedback.visit_counter import VisitCounter
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
+    from newsletter_bot.reports.desk import Reports
+    from newsletter_bot.reports.page import Page
     from newsletter_bot.storage.outbox import Doorbell, Outbox
     from newsletter_bot.storage.writer import Writer
     from newsletter_bot.subscribers.arriving import Backing
@@ -44,10 +46,10 @@ class Parts:
 
     def close(self) -> None:
         """Let go of the database, when it was opened; changes handed in before are made."""
-        if "writer" in self.__dict__:
-            self.writer.close()
         if "visit_counter" in self.__dict__:
             self.visit_counter.close()
+        if "writer" in self.__dict__:
+            self.writer.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 
@@ -159,8 +161,6 @@ class Parts:
         return Feedback(self.settings, self._backing)
 
     @cached_property
-    def crossposts(self) -> Crossposts:
-    @cached_property
     def mailboxes(self) -> MailboxVisits:
         """The mailboxes that bounces arrive in."""
         from newsletter_bot.feedback.mailbox_visits import MailboxVisits
@@ -168,13 +168,13 @@ class Parts:
         keep, clock = self.intake.keep_mail, self._clock or time.time
         return MailboxVisits(self.engine, self.writer, self.settings, keep, clock)
 
+    @cached_property
+    def crossposts(self) -> Crossposts:
         """What is posted elsewhere, and its ledger."""
         from newsletter_bot.crosspost.desk import Crossposts
 
         return Crossposts(self.engine, self.settings)
 
-    @property
-    def inbox(self) -> Inbox:
     @property
     def reports(self) -> Reports:
         """What issues came to, in numbers."""
@@ -197,6 +197,8 @@ class Parts:
         clock = self._clock or time.time
         return VisitCounter(self.engine, self.writer, self.settings.tracking, clock)
 
+    @property
+    def inbox(self) -> Inbox:
         """The file that links are gathered in."""
         from newsletter_bot.issues.collect.inbox import Inbox
 

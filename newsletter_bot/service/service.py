@@ -21,6 +21,7 @@ from newsletter_bot.logs import log
 from newsletter_bot.schedule.sweep import Happening, Notice, Sweep
 from newsletter_bot.schedule.ticker import Ticker
 from newsletter_bot.service.feedback import FeedbackDuty
+from newsletter_bot.service.mailboxes import MailboxDuty
 from newsletter_bot.service.newsroom import Newsroom
 from newsletter_bot.service.people import PeopleDuties
 from newsletter_bot.service.posting import Posting
@@ -65,6 +66,7 @@ class Service:
         self._reception = Reception(bot, self._warn_of_message)
         self._people = PeopleDuties(bot, self._reception, self._alerts.say, self.ring, clock)
         self._feedback = FeedbackDuty(bot, self._alerts.say, clock)
+        self._mailboxes = MailboxDuty(bot, self._alerts.say, self.ring)
         self._senders = ThreadPoolExecutor(_SENDERS, "sender")
         self._runs: dict[str, tuple[Run, Future[None]]] = {}
         self._lock = Lock()
@@ -97,10 +99,10 @@ class Service:
             self._ticker.every(tick, "people", self._quietly(self._people.settle))
             self._ticker.every(tick, "letters", self._quietly(self._people.send))
             self._ticker.every(tick, "feedback", self._quietly(self._feedback.read))
-            self._ticker.every(tick, "hooks", self._quietly(self._tell_hooks))
-        self._ticker.start()
             self._ticker.every(tick, "mailboxes", self._quietly(self._mailboxes.look))
             self._ticker.every(tick, "visits", self._quietly(self.judge_visits))
+            self._ticker.every(tick, "hooks", self._quietly(self._tell_hooks))
+        self._ticker.start()
         log("service.started", roles=sorted(self._roles), quarantine=self.objection)
 
     def stop(self) -> None:
@@ -113,6 +115,7 @@ class Service:
         self._posting.stop()
         self._people.stop()
         self._feedback.stop()
+        self._mailboxes.stop()
         self._courier.stop()
         self._ticker.stop()
         with self._lock:
@@ -170,14 +173,14 @@ class Service:
         for one in self._bot.collect():
             log("collected", source=one.name, new=one.new, reason=one.reason)
 
-    def send(self) -> None:
-        """Send whatever is owed, each issue in a thread of its own."""
-        for identity in self._bot.mailroom.owed():
     def judge_visits(self) -> None:
         """Tell readers who follow links from machines that do."""
         if count := self._bot.visit_counter.judge():
             log("visits.judged", count=count)
 
+    def send(self) -> None:
+        """Send whatever is owed, each issue in a thread of its own."""
+        for identity in self._bot.mailroom.owed():
             with self._lock:
                 running = self._runs.get(identity)
                 if self._stopping.is_set() or (running and not running[1].done()):
