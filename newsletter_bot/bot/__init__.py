@@ -252,7 +252,7 @@ class Bot(Parts):
         from newsletter_bot.schedule.approval_store import ApprovalStore
 
         rendering = self.render(issue)
-        outcome = self.mailroom.proof(rendering, self.sample_values(), to)
+        outcome = self.mailroom.proofs.send(rendering, self.sample_values(), to)
         if outcome.state is DeliveryState.ACCEPTED:
             ApprovalStore(self.engine, time.time).proof_sent(issue.identity, rendering.hash)
         return outcome

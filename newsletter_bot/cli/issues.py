@@ -113,7 +113,7 @@ def render(session: Session, issue: str, out: Path) -> None:
     bot = session.bot
     found = bot.read(bot.find(issue))
     rendering, values = bot.render(found), bot.sample_values()
-    message = bot.mailroom.sample(rendering, values, values["email"])
+    message = bot.mailroom.proofs.sample(rendering, values, values["email"])
     files = {
         "email.html": filled(rendering.html, values).encode(),
         "email.txt": filled(rendering.text, values).encode(),

@@ -39,8 +39,9 @@ class Composer:
     """Makes every message of one issue; safe to share between threads.
 
     The header set is that of RFC 5322, 2369, 2919, 5064 and 8058, in a fixed order. Message-ID is
-    derived from issue and subscriber, so a retry carries the same one. Raises ConfigurationError
-    when a sender has no address, or when [dkim] names a key of no use or the wrong domain.
+    derived from issue, subscriber and variant, so a retry carries the same one. Raises
+    ConfigurationError when a sender has no address, or when [dkim] names a key of no use or the
+    wrong domain.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Composer:
         self._text, self._html = encoded(rendering.text), encoded(html)
         self._frame = self._part_headers()
         self._mime = self._mime_headers()
-        self._subject = _Subject(rendering.subjects[0])
+        self._subjects = tuple(map(_Subject, rendering.subjects))
         parts = (*rendering.subjects, rendering.html, rendering.text)
         self._prefers = any(_has_slot(one, "preferences_url") for one in parts)
         self._fixed = lru_cache(maxsize=64)(self._list_headers)
@@ -86,14 +87,14 @@ class Composer:
         values = {**recipient.values, "unsubscribe_url": link}
         if self._prefers:  # a token more costs time: not for nothing
             values["preferences_url"] = self._preferences(recipient.subscriber_id)
-        address = headers.wire_address(recipient.address)
         if self._counted is not None:
             issue = self._counted.issue_id
             values[READER] = self._tokens.visit_token(issue, recipient.delivery_id)
+        address = headers.wire_address(recipient.address)
         token = self._tokens.bounce_token(recipient.delivery_id)
         dated = _dated(date)
         to = headers.line("To", headers.mailbox(recipient.name, address, "To"))
-        subject = self._subject.line(values)
+        subject = self._subjects[recipient.variant].line(values)
         name = headers.line("Message-ID", f"<{self._message_id(recipient)}@{fixed.domain}>")
         leave = headers.line("List-Unsubscribe", f"<{link}>,\r\n <{mailto}>")
         reference = headers.line("X-Newsletter-Bot-Ref", token)
@@ -114,12 +115,12 @@ class Composer:
             dotless=True,  # headers fold with a blank, and `encoding` begins no line with a dot
         )
 
-    def _preferences(self, subscriber_id: int) -> str:
     def _visits(self, counted: Counted) -> Visits:
         issue = self._rendering.issue
         mac_of = partial(self._tokens.place_mac, issue)
         return Visits(self._settings.newsletter.url, issue, counted.numbers, mac_of)
 
+    def _preferences(self, subscriber_id: int) -> str:
         token = self._tokens.link_token(Link.PREFERENCES, subscriber_id)
         return f"{self._settings.newsletter.url}/p/{token}"
 
@@ -130,6 +131,8 @@ class Composer:
     def _message_id(self, recipient: Recipient) -> str:
         state = self._id_mac.copy()
         state.update(b"%d" % recipient.subscriber_id)
+        if recipient.variant:  # an editor gets a proof of each subject, which are several messages
+            state.update(b".%d" % recipient.variant)
         return f"{self._rendering.issue.lower()}.{state.hexdigest()}"
 
     def _list_headers(self, list_id: str) -> _ListHeaders:

@@ -1,4 +1,4 @@
-"""What an operator asks of the ledger: plan, send, status, resolve, proof, and a dry run."""
+"""What an operator asks of the ledger: plan, send, status, resolve, and a dry run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from newsletter_bot.delivery.alone import alone
 from newsletter_bot.delivery.backlog import Backlog
 from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.clock import SteadyClock
-from newsletter_bot.delivery.composer import Composer, as_proof
+from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.control_store import ControlStore
 from newsletter_bot.delivery.dry_run import DryRun, dry_run
 from newsletter_bot.delivery.feed import Feed
@@ -21,24 +21,23 @@ from newsletter_bot.delivery.model import (
     DeliveryState,
     IssueKind,
     IssueState,
-    Message,
-    Outcome,
-    Recipient,
     Tally,
 )
 from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.plan_store import IssueRow, PlanStore
+from newsletter_bot.delivery.proofs import Proofs
 from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.report_store import ReportStore, Said, Stuck
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.sender import Sender
 from newsletter_bot.delivery.sequences import Newcomers
-from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.stopped import stopped
 from newsletter_bot.delivery.store import LedgerStore
+from newsletter_bot.delivery.subject_test import terms_of
+from newsletter_bot.delivery.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.telling_store import Telling
-from newsletter_bot.delivery.transports import RelayError, open_transport
 from newsletter_bot.errors import DataError, TryAgainError
+from newsletter_bot.logs import log
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
@@ -78,6 +77,8 @@ class Mailroom:
         self._report = ReportStore(engine, clock)
         self._pacing = PacingStore(engine)
         self._calls = OpenCalls(engine, settings, self._pacing, self._store, wall)
+        self.subject_tests = SubjectTestStore(engine, clock)
+        self.proofs = Proofs(settings, secret, clock)
 
     def issue(self, identity: str) -> IssueRow | None:
         """Return a planned issue or a sequence message, or None before its plan."""
@@ -140,9 +141,7 @@ class Mailroom:
         """
 
         def planned() -> IssueRow:
-            self._check_relays(rendering, lists)
-            first = self._warming_up()
-            return self._plans.plan(rendering, title, lists, selection, engaged_first=first)
+            return self._plan(rendering, title, lists, selection)
 
         return self._send(rendering.issue, planned, run, progress)
 
@@ -154,9 +153,14 @@ class Mailroom:
         Raises TryAgainError while another process plans or sends it, or the database is in trouble.
         """
         with alone(self._engine, rendering.issue):
-            self._check_relays(rendering, lists)
-            first = self._warming_up()
-            self._plans.plan(rendering, title, lists, selection, engaged_first=first)
+            self._plan(rendering, title, lists, selection)
+
+    def _plan(
+        self, rendering: Rendering, title: str, lists: Sequence[str], selection: Selection
+    ) -> IssueRow:
+        self._check_relays(rendering, lists)
+        first, test = self._warming_up(), terms_of(rendering, self._settings, self._secret)
+        return self._plans.plan(rendering, title, lists, selection, engaged_first=first, test=test)
 
     def carry_on(
         self, identity: str, run: Run, progress: Callable[[], None] = lambda: None
@@ -184,12 +188,24 @@ class Mailroom:
             recorder = self._recorder(row)
             self._settle_old(row, recorder, self._calls.left(row, self._composer, run))
             if row.state is IssueState.SENDING:
-                self._hand_over(row, run, progress, recorder)
+                self._hand_over(self._tested(row), run, progress, recorder)
+                self.subject_tests.put_off(row.id, self._latest(row))
             self._conclude(row, recorder)
         tally = self.status(identity)
         if run.trouble and tally.remaining:
             raise stopped(run, tally, self._settings.newsletter.zone)
         return tally
+
+    def _tested(self, row: IssueRow) -> IssueRow:
+        """Decide a test of subjects whose time has come; call it under the issue's lock."""
+        why = self.subject_tests.settle(row.id, self._latest(row))
+        if not why:
+            return row
+        log("subject_test.decided", issue=row.identity, why=why)
+        return self._planned(row.identity)
+
+    def _latest(self, row: IssueRow) -> int:
+        return row.planned_at + seconds(self._settings.transport.deadline)
 
     # ── what an operator decides ─────────────────────────────────────────────────────────────
 
@@ -230,32 +246,6 @@ class Mailroom:
         """Settle the unknown deliveries: skip them, or owe them again; returns how many."""
         row = self._not_cancelled(identity) if resend else self._planned(identity)
         return self._control.resolve_unknown(row.id, resend=resend)
-
-    def proof(self, rendering: Rendering, values: dict[str, str], to: str) -> Outcome:
-        """Send one copy outside the ledger; raises TryAgainError when the relay gives out."""
-        message = self.sample(as_proof(rendering), values, to)
-        transport = open_transport(self._settings.routes[0], self._settings.folder)
-        try:
-            outcomes = [one for _, one in hand_over(transport, [message])]
-        except RelayError as error:
-            raise TryAgainError(
-                f"The proof was not sent: {error.reason}.",
-                "Check [transport] in newsletter.toml and that the server runs, then try again.",
-            ) from error
-        return outcomes[0]
-
-    def sample(self, rendering: Rendering, values: dict[str, str], to: str) -> Message:
-        """Write the message as an invented reader would get it."""
-        composer = Composer(rendering, self._settings, self._secret)
-        recipient = Recipient(
-            delivery_id=0,
-            subscriber_id=0,
-            address=to,
-            name="",
-            list=self._settings.lists[0].id,
-            values=values,
-        )
-        return composer.compose(recipient, int(self._store.now()))
 
     def _planned(self, identity: str) -> IssueRow:
         row = self._plans.issue(identity)
@@ -352,6 +342,7 @@ class Mailroom:
         )
         owed = self._report.tally(row.id)
         run.due = owed.get(DeliveryState.PLANNED, 0) + owed.get(DeliveryState.DEFERRED, 0)
+        run.due -= self.subject_tests.waiting(row.id).count
         with recorder.recording(self._store.begin_run(row.id), means.most_at_once):
             Sender(means, row.id, lanes_of(means.relays, run.due), run).work()
 

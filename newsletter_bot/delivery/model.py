@@ -82,6 +82,7 @@ class Recipient:
     attempted_at: int | None = None
     relay: str = ""  # that made the last attempt
     unwanted: str = ""  # why it must not be sent after all, as far as was known when it was read
+    variant: int = 0  # which of the subjects
 
     @property
     def domain(self) -> str:

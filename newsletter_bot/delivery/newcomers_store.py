@@ -32,6 +32,7 @@ from newsletter_bot.delivery.plan_store import (
     refuse_other_kind,
     wanted,
 )
+from newsletter_bot.delivery.subject_test_store import late_variant
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
@@ -130,8 +131,8 @@ class NewcomersStore:
                 connection.execute(update(issues).where(issues.c.id == found.id).values(said))
             row = find_row(connection, rendering.issue)
             assert row is not None, "it was written above"
-            return row
             keep_links(connection, row.id, rendering.tracking.links)
+            return row
 
     def add(self, issue_id: int, span: Span) -> int:
         """Owe the message to everybody new, and let it be sent again; returns how many.
@@ -213,6 +214,7 @@ def _adding(
         "attempts": literal(0),
         "reason": literal(""),
         "changed_at": literal(now),
+        "variant": late_variant(issue_id),
     }
     earliest_first = (subscriptions.c.changed_at, subscriptions.c.subscriber_id)
     new = people.with_only_columns(*values.values()).order_by(*earliest_first)

@@ -25,6 +25,8 @@ from sqlalchemy import (
 
 from newsletter_bot.delivery.links_store import Counted, keep_links, link_numbers
 from newsletter_bot.delivery.model import IssueKind, IssueState
+from newsletter_bot.delivery.subject_test import Terms
+from newsletter_bot.delivery.subject_test_store import share_out
 from newsletter_bot.errors import DataError
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.storage.engine import reading
@@ -63,7 +65,7 @@ class IssueRow:
     finished_at: int | None
     reason: str = ""  # why it is paused
     kind: IssueKind = IssueKind.ISSUE
-    extended_at: int | None = None  # when newcomers were added
+    extended_at: int | None = None  # when newcomers were added, or who waited was let go
     selection: Selection = USUAL
 
     @property
@@ -117,6 +119,7 @@ class PlanStore:
         selection: Selection = USUAL,
         *,
         engaged_first: bool = False,
+        test: Terms | None = None,
     ) -> IssueRow:
         """Write a row for everyone owed this issue; a second call changes nothing.
 
@@ -124,7 +127,8 @@ class PlanStore:
         paused, or chose to get fewer mails is written as skipped, so that the numbers say what
         happened to them; who does not match its segment has no row, and of a monthly digest, who
         did not ask for it. Rows are sent in the order written: `engaged_first` puts those first who
-        confirmed last, which a relay that warms up needs.
+        confirmed last, which a relay that warms up needs. `test` is held where the issue has
+        several subjects.
         Raises DataError when a sequence message has the issue's identity.
         """
         now = int(self._clock())
@@ -146,11 +150,13 @@ class PlanStore:
             connection.execute(issues.insert().values(values))
             planned = find_row(connection, rendering.issue)
             assert planned is not None, "it was inserted above"
+            keep_links(connection, planned.id, rendering.tracking.links)
             wanted = self._wanted(selection, now)
             for name in lists:
                 people = _people(planned.id, name, now, selection, engaged_first=engaged_first)
                 _plan_list(connection, people.where(wanted))
-            keep_links(connection, planned.id, rendering.tracking.links)
+            if test is not None:
+                share_out(connection, planned.id, test, now)
             return planned
 
     def forecast(

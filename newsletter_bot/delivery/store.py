@@ -31,6 +31,7 @@ from newsletter_bot.delivery.model import (
     Recipient,
     Start,
 )
+from newsletter_bot.delivery.subject_test_store import held, undecided
 from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
@@ -104,7 +105,8 @@ class LedgerStore:
         """Return the issues being sent of which something is due, or which have come to their end.
 
         Sequence messages come first, as newcomers get them. `deadline` is how long deferred
-        deliveries are tried, in seconds after the plan.
+        deliveries are tried, in seconds after the plan. Who waits for a test of subjects is not due
+        before its time.
         """
         now = int(self.now())
         later = and_(
@@ -116,7 +118,11 @@ class LedgerStore:
             deliveries.c.issue_id == issues.c.id, deliveries.c.state.in_(OPEN_STATES)
         )
         since = func.coalesce(issues.c.extended_at, issues.c.planned_at)
-        due = or_(left.where(~later).exists(), since + deadline < now)
+        drawn = deliveries.c.variant.is_not(None)
+        due = or_(
+            and_(~held(now), or_(left.where(~later).exists(), since + deadline < now)),
+            and_(held(now), left.where(~later, drawn).exists()),
+        )
         query = (
             select(issues.c.identity)
             .where(issues.c.state == IssueState.SENDING, or_(due, ~left.exists()))
@@ -233,6 +239,7 @@ def _due_query(issue_id: int, page: Page) -> Select[Any]:
             deliveries.c.attempts,
             deliveries.c.attempted_at,
             deliveries.c.relay,
+            deliveries.c.variant,
             subscribers.c.id,
             subscribers.c.address,
             subscribers.c.name,
@@ -244,10 +251,21 @@ def _due_query(issue_id: int, page: Page) -> Select[Any]:
         .join(subscribers, subscribers.c.id == deliveries.c.subscriber_id)
         .outerjoin(subscriptions, own)
         .outerjoin(suppressions, same)
-        .where(deliveries.c.issue_id == issue_id, deliveries.c.id > page.after, *wanted)
+        .where(
+            deliveries.c.issue_id == issue_id,
+            deliveries.c.id > page.after,
+            _may_go(issue_id),
+            *wanted,
+        )
         .order_by(deliveries.c.id)
         .limit(page.limit)
     )
+
+
+def _may_go(issue_id: int) -> ColumnElement[bool]:
+    """Return the condition for a delivery that waits for no test of subjects."""
+    waits = select(issues.c.id).where(issues.c.id == issue_id, undecided())
+    return or_(deliveries.c.variant.is_not(None), ~waits.exists())
 
 
 def _at_domain(domain: str) -> ColumnElement[bool]:
@@ -255,7 +273,7 @@ def _at_domain(domain: str) -> ColumnElement[bool]:
 
 
 def _recipient(row: Sequence[Any]) -> Recipient:
-    delivery_id, list_id, attempts, attempted_at, relay, *who, subscription, suppression = row
+    delivery_id, list_id, attempts, attempted_at, relay, variant, *who, state, suppression = row
     person = Subscriber(*who)
     return Recipient(
         delivery_id=delivery_id,
@@ -267,7 +285,8 @@ def _recipient(row: Sequence[Any]) -> Recipient:
         attempts=attempts,
         attempted_at=attempted_at,
         relay=relay,
-        unwanted=unwanted(subscription, suppression),
+        unwanted=unwanted(state, suppression),
+        variant=variant or 0,
     )
 
 

@@ -31,9 +31,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from newsletter_bot.rendering.model import Rendering, filled
+from newsletter_bot.rendering.tracking import Detail
+from newsletter_bot.settings import Settings
+from newsletter_bot.settings.tables import seconds
 from newsletter_bot.subscribers.tokens import mac
 
 _Z = 1.959963984540054  # of the normal distribution: 95 % lie within
+_TWO = 2  # subjects, with which a test begins
 _WORD = 8  # bytes of the hash for each of the two questions
 
 
@@ -108,6 +113,21 @@ class Decision:
     why: str
     difference: tuple[float, float] | None = None
     needed: float | None = None
+
+
+def terms_of(rendering: Rendering, settings: Settings, secret: bytes) -> Terms | None:
+    """Return how an issue's subjects are tested; None when it has but one."""
+    if len(rendering.subjects) < _TWO:
+        return None
+    table = settings.subject_test
+    return Terms(
+        subjects=[filled(one, {}) for one in rendering.subjects],
+        draw=Draw(secret, rendering.issue),
+        share=table.share,
+        wait=seconds(table.wait),
+        least=table.least,
+        by_reader=rendering.tracking.clicks is Detail.INDIVIDUAL,
+    )
 
 
 def lead(one: Figures, other: Figures) -> tuple[float, float]:

@@ -25,9 +25,11 @@ from newsletter_bot.settings.tables import (
     NewsletterTable,
     RelayTable,
     SlotTable,
+    SubjectTestTable,
     SubscribersTable,
     TrackingTable,
     TransportTable,
+    seconds,
 )
 
 FILE_NAME = "newsletter.toml"
@@ -57,6 +59,7 @@ class Settings(BaseSettings):
     dkim: DkimTable | None = None
     tracking: TrackingTable = TrackingTable()
     mailboxes: tuple[MailboxTable, ...] = ()
+    subject_test: SubjectTestTable = SubjectTestTable()
     feedback: FeedbackTable = FeedbackTable()
     archive: ArchiveTable = ArchiveTable()
     web: WebTable = WebTable()
@@ -117,6 +120,14 @@ class Settings(BaseSettings):
     def _mailboxes_are_told_apart(self) -> Self:
         if len({one.name for one in self.mailboxes}) < len(self.mailboxes):
             raise ValueError("[[mailboxes]]: two of them have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _a_subject_test_ends_before_the_deadline(self) -> Self:
+        wait, deadline = self.subject_test.wait, self.transport.deadline
+        chosen = "wait" in self.subject_test.model_fields_set  # the usual one is cut short instead
+        if chosen and seconds(wait) > seconds(deadline):
+            raise ValueError(f"[subject_test]: wait is longer than transport.deadline, {deadline}")
         return self
 
     @property

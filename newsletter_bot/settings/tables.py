@@ -200,6 +200,14 @@ class TrackingTable(Table):
     )
 
 
+class SubjectTestTable(Table):
+    """[subject_test]: who gets which of an issue's subjects before the others, and for how long."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    wait: Annotated[Duration, AfterValidator(_at_least_a_second)] = "4h"
+    least: PositiveInt = 100
+
+
 class ArchiveTable(Table):
     """[archive]: where `archive build` writes the static site."""
 

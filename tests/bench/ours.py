@@ -90,7 +90,7 @@ class Ours:
 def _content(folder: Path) -> bytes:
     bot = Bot.open(folder)
     rendering = bot.render(bot.read(bot.find(ISSUE)))
-    sample = bot.mailroom.sample(rendering, bot.sample_values(), "reader@example.com")
+    sample = bot.mailroom.proofs.sample(rendering, bot.sample_values(), "reader@example.com")
     bot.close()
     return sample.content
 

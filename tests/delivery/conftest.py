@@ -51,7 +51,7 @@ def read_elsewhere() -> Iterator[Callable[[bytes, Mapping[str, str]], Any]]:
 def hall(engine: Engine, tmp_path: Path, smtp_server: Any) -> Callable[..., Hall]:
     """Open a newsletter whose time stands still: `hall("rcpt@bo@example.com=450 later")`."""
 
-    def opened(*faults: str, **transport: Any) -> Hall:
+    def opened(*faults: str, settings: dict[str, Any] | None = None, **transport: Any) -> Hall:
         server, clock = smtp_server(*faults), Clock()
         table = {"kind": "smtp", "port": server.port, "tls": "none", "connections": 2, **transport}
         newsletter = {
@@ -61,7 +61,8 @@ def hall(engine: Engine, tmp_path: Path, smtp_server: Any) -> Callable[..., Hall
             "postal_address": "here",
         }
         lists = ({"id": "weekly", "name": "Weekly"}, {"id": "monthly", "name": "Monthly"})
-        known = Settings(folder=tmp_path, newsletter=newsletter, transport=table, lists=lists)
+        tables = {"newsletter": newsletter, "transport": table, "lists": lists, **(settings or {})}
+        known = Settings(folder=tmp_path, **tables)
         room = Mailroom(engine, known, b"0123456789abcdef" * 4, clock)
         return Hall(SubscriberStore(engine, b"0123456789abcdef" * 4, clock), room, server, clock)
 

@@ -317,7 +317,7 @@ def test_a_proof_goes_to_the_editor_and_leaves_the_ledger_alone(
     office: Callable[..., Office],
 ) -> None:
     here = office()
-    outcome = here.mailroom.proof(rendering(), {"first_name": "Ed"}, "editor@example.com")
+    outcome = here.mailroom.proofs.send(rendering(), {"first_name": "Ed"}, "editor@example.com")
     assert outcome.state is DeliveryState.ACCEPTED
     (message,) = here.server.messages()
     assert message["Subject"] == "[Proof] For Ed"

@@ -39,7 +39,7 @@ issues = Table(
     Column("reason", Text, nullable=False, server_default=""),  # why it was paused or cancelled
     Column("run", Text, nullable=False, server_default=""),  # the name of the last run
     Column("kind", Text, nullable=False, server_default="issue"),  # issue | sequence
-    Column("extended_at", BigInteger),  # when newcomers were added: the deadline counts from here
+    Column("extended_at", BigInteger),  # of newcomers, or a test's end: the deadline counts from it
     Column("selection", JSON, nullable=False, server_default="{}"),  # of those on its lists
     Column("told_at", BigInteger),  # when it first came to its end: webhooks hear of it once
     Column("subject_test", JSON, nullable=False, server_default="{}"),  # of several subjects
