@@ -16,7 +16,7 @@ from tests.conftest import SmtpServer
 from tests.servers.certificates import Authority
 from tests.servers.dns_server import NameServer, name_server
 from tests.servers.page_server import Page, PageServer, page_server
-from tests.servers.providers import ProviderServer, provider_server
+from tests.servers.providers import ProviderServer, fake, fakes, provider_server
 from tests.servers.providers.mailgun import Fake
 
 Run = Callable[..., Any]
@@ -259,6 +259,23 @@ def test_a_provider_is_asked_about_key_and_domain(
     result = look()
     assert levels(result)["relay default"] == "error"
     assert not any(one in result.out for one in behaviour.secrets())
+
+
+@pytest.mark.parametrize("kind", fakes())
+def test_each_provider_says_whether_its_credentials_are_good(
+    look: Run, newsletter: Path, kind: str
+) -> None:
+    with provider_server(fake(kind)) as server:
+        behaviour = server.behaviour
+        configure(newsletter, {"kind": kind, **behaviour.options(server.url)})
+        result = look()
+        assert levels(result)["relay default"] != "error", said(result, "relay default")
+        configure(newsletter, {"kind": kind, **behaviour.wrong(server.url)})
+        wrong = look()
+        assert levels(wrong)["relay default"] == "error"
+        assert server.handed_over == []
+        shown = result.out + result.err + wrong.out + wrong.err
+        assert not any(one in shown for one in behaviour.secrets())
 
 
 def test_a_provider_that_is_not_there_is_told(look: Run, newsletter: Path) -> None:

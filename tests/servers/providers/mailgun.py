@@ -107,7 +107,9 @@ def _fields(call: Call) -> dict[str, bytes]:
 
 def _taken(to: str, fields: dict[str, bytes]) -> Taken:
     message = message_from_bytes(fields["message"], _class=EmailMessage, policy=policy.default)
-    headers = {name.lower(): str(text) for name, text in message.items()}
+    raw = message_from_bytes(fields["message"], policy=policy.compat32)
+    headers = {name.lower(): " ".join(str(text).split()) for name, text in raw.items()}
+    headers["subject"] = str(message["subject"])
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     tracking = ("o:tracking", "o:tracking-clicks", "o:tracking-opens")
     return Taken(

@@ -107,10 +107,10 @@ def _taken(mail: dict[str, Any]) -> Taken:
     (person,) = mail["personalizations"]
     contents = {one["type"]: one["value"] for one in mail["content"]}
     headers = {name.lower(): text for name, text in mail["headers"].items()}
-    settings = mail.get("tracking_settings", {})
+    settings, reply_to = mail.get("tracking_settings", {}), mail.get("reply_to", {})
     return Taken(
         recipient=person["to"][0]["email"],
-        headers={**headers, "subject": mail["subject"]},
+        headers={**headers, "subject": mail["subject"], "reply-to": reply_to.get("email", "")},
         text=contents.get("text/plain", ""),
         html=contents.get("text/html", ""),
         reference=person.get("custom_args", {}).get("ref", ""),
