@@ -19,9 +19,9 @@ from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.web.public import make_public
 from newsletter_bot.web.service import PublicServer
+from tests.servers.page_server import Page, page_server
 
 PAPER = "https://arxiv.org/abs/1512.03385"
-WEBMAIL = "http://webmail.example/"
 AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
     " Chrome/131.0.0.0 Safari/537.36"
@@ -63,10 +63,11 @@ def test_a_reader_follows_a_link_of_a_mail(browser: Browser, bot: Bot) -> None:
         route.fulfill(body="<h1>The paper</h1>", content_type="text/html")
 
     page.route("https://arxiv.org/**", answer)
-    page.route(WEBMAIL, lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.goto(WEBMAIL)
-    page.get_by_role("link", name="Very deep networks can be trained").last.click()
-    page.wait_for_url(PAPER)
+    with page_server() as webmail:
+        webmail.pages["/"] = Page(html.encode(), headers={"Content-Type": "text/html"})
+        page.goto(f"{webmail.url}/")
+        page.get_by_role("link", name="Very deep networks can be trained").last.click()
+        page.wait_for_url(PAPER)
     assert page.locator("h1").inner_text() == "The paper"
     assert "referer" not in arrived[0].all_headers()
     assert context.cookies() == []
