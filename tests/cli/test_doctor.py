@@ -15,7 +15,9 @@ from newsletter_bot.settings import load
 from tests.conftest import SmtpServer
 from tests.servers.certificates import Authority
 from tests.servers.dns_server import NameServer, name_server
+from tests.servers.imap_server import PASSWORD, USER, ImapServer
 from tests.servers.page_server import Page, PageServer, page_server
+from tests.servers.pop3_server import Pop3Server
 from tests.servers.providers import ProviderServer, fake, fakes, provider_server
 from tests.servers.providers.mailgun import Fake
 
@@ -300,6 +302,29 @@ def test_several_relays_are_looked_at_each_for_what_it_carries(
     assert (found["relay one"], found["relay two"]) == ("ok", "warning")
     assert "Nothing is sent this way" in said(result, "relay two")
     assert "'pigeon' is not a transport" in said(result, "relay three")
+
+
+def test_mailboxes_are_looked_into_and_left_as_they_are(look: Run, newsletter: Path) -> None:
+    imap, pop3 = ImapServer(), Pop3Server()
+    imap.inbox.add(b"From: x@y.example\r\n\r\nHi\r\n")
+    pop3.drop.add(b"From: x@y.example\r\n\r\nHi\r\n")
+    (newsletter / "password").write_text(PASSWORD, encoding="utf-8")
+    login = f'username = "{USER}"\npassword_file = "password"\nhost = "127.0.0.1"\ntls = "none"\n'
+    more = f'\n[[mailboxes]]\nname = "one"\nkind = "imap"\nport = {imap.port}\n{login}'
+    more += f'\n[[mailboxes]]\nname = "two"\nkind = "pop3"\nport = {pop3.port}\n{login}'
+    configure(newsletter, {"kind": "maildir"}, f"{more}delete = true\n")
+    try:
+        result = look()
+        assert levels(result)["mailbox one"] == "ok", result.json
+        assert levels(result)["mailbox two"] == "ok", result.json
+        assert (len(imap.inbox.mails), len(pop3.drop.mails)) == (1, 1)
+        assert list(imap.folders) == ["INBOX"]
+        (newsletter / "password").write_text("wrong", encoding="utf-8")
+        result = look()
+        assert levels(result)["mailbox one"] == levels(result)["mailbox two"] == "error"
+    finally:
+        imap.close()
+        pop3.close()
 
 
 def test_a_mailbox_that_cannot_be_read_is_told(look: Run, newsletter: Path) -> None:
