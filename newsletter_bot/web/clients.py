@@ -197,6 +197,7 @@ class Client(HttpToolsProtocol):
         if self._body > self._bounds.body and not self._crowd.admit_long(self):
             self._stop(HTTPStatus.SERVICE_UNAVAILABLE)
         super().on_body(body)
+        self.flow.resume_reading()  # the library waits for an app, which waits for the whole body
 
     def on_message_complete(self) -> None:
         """Answer what has arrived whole."""
