@@ -29,7 +29,7 @@ class Pacer:
 
     def hear(self, headers: Mapping[str, str]) -> None:
         """Hold all calls back when an answer says that no more are allowed just now."""
-        rest = exhausted(headers, time.time())
+        rest = min(_LONGEST, exhausted(headers, time.time()))
         if rest:
             with self._lock:
                 self._next = max(self._next, time.monotonic() + rest)
@@ -41,7 +41,7 @@ def exhausted(headers: Mapping[str, str], now: float) -> float:
         remaining = headers.get(f"{prefix}remaining", "").strip()
         if remaining.isdecimal() and int(remaining) == 0:
             reset = _number(headers.get(f"{prefix}reset", ""))
-            return min(_LONGEST, max(0.0, reset - now if reset > _A_DATE else reset))
+            return max(0.0, reset - now if reset > _A_DATE else reset)
     return 0.0
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Resend:
     """POST /emails/batch, in permissive mode: an address that is no good spoils no other."""
 
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
 
     @property
     def shape(self) -> Shape:
