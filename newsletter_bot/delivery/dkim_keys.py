@@ -70,6 +70,11 @@ class Key:
         """What it signs with."""
         return Algorithm.RSA if isinstance(self.private, RSAPrivateKey) else Algorithm.ED25519
 
+    @property
+    def bits(self) -> int:
+        """The length of an RSA key; of Ed25519 there is one length."""
+        return self.private.key_size if isinstance(self.private, RSAPrivateKey) else 256
+
     def sign(self, data: bytes) -> bytes:
         """Sign data; OpenSSL works without the interpreter's lock."""
         if isinstance(self.private, RSAPrivateKey):

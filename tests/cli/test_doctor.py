@@ -159,6 +159,19 @@ def test_secrets_in_newsletter_toml_are_told_and_never_shown(run: Run, newslette
     assert "hunter2" not in result.out
 
 
+def test_a_key_that_is_short_or_vouches_for_somebody_else_is_told(
+    run: Run, newsletter: Path
+) -> None:
+    table = '\n[dkim]\ndomain = "{}"\nselector = "a"\nkey_file = "{}.pem"\n'
+    for bits, level in ((2048, "ok"), (1024, "warning")):
+        configure(newsletter, {"kind": "maildir"}, table.format(DOMAIN, bits))
+        assert run("dkim", "generate", "--bits", str(bits)).code == 0
+        assert levels(run("doctor", "--offline", json=True))["signing"] == level
+    configure(newsletter, {"kind": "maildir"}, table.format("other.example", 2048))
+    result = run("doctor", "--offline", json=True)
+    assert "does not vouch for" in said(result, "signing")
+
+
 def test_a_newsletter_without_a_postal_address_cannot_be_sent(run: Run, newsletter: Path) -> None:
     toml = newsletter / "newsletter.toml"
     lines = toml.read_text(encoding="utf-8").splitlines()

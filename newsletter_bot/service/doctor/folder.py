@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from newsletter_bot.delivery.dkim_keys import USUAL_BITS, Algorithm, read_key
+from newsletter_bot.delivery.senders import senders_of, signer_of
 from newsletter_bot.errors import NewsletterError
 from newsletter_bot.service.doctor.model import Check, error, explained, warning, well
 from newsletter_bot.settings import FILE_NAME, Settings
@@ -29,6 +31,7 @@ def look(settings: Settings) -> Iterator[Check]:
     yield from _secret_files(settings)
     yield from _in_clear(settings.folder / FILE_NAME)
     yield _postal_address(settings)
+    yield from _signing(settings)
     yield disk("disk", settings.folder)
 
 
@@ -119,6 +122,27 @@ def _secrets_in(value: Any, place: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _secrets_in(inner, place)
+
+
+def _signing(settings: Settings) -> Iterator[Check]:
+    """Look whether the keys can sign, and for whom mail is sent; what DNS has is another check."""
+    if settings.dkim is None:
+        return
+    name = "signing"
+    try:
+        signer_of(settings, senders_of(settings).values())
+        key = read_key(settings.folder / settings.dkim.key_file, Algorithm.RSA)
+    except NewsletterError as found:
+        yield explained(name, found)
+        return
+    if key.bits < USUAL_BITS:
+        yield warning(
+            name,
+            f"The DKIM key has {key.bits} bits; Gmail recommends {USUAL_BITS}.",
+            "newsletter-bot dkim generate --selector … --key-file …: docs/deliverability.md.",
+        )
+    else:
+        yield well(name, f"messages are signed for {settings.dkim.domain}, {key.bits} bits")
 
 
 def _postal_address(settings: Settings) -> Check:
