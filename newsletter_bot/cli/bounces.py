@@ -1,7 +1,8 @@
-"""Commands on mails that came back: explain."""
+"""Commands on mails that came back: bounces explain|ingest|poll."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -50,6 +51,26 @@ def explain(session: Session, file: BinaryIO) -> None:
     if reading.recipients:
         session.console.print(_table(reading))
     session.console.print(f"[bold]ties:[/] {escape(_ties(reading))}")
+
+
+@bounces.command()
+@click.argument("file", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+@pass_session
+def ingest(session: Session, file: Path) -> None:
+    """Take in FILE, a mail, an mbox or a Maildir (`-`: standard input), and act on it."""
+    from newsletter_bot.cli import bounces_in
+
+    bounces_in.ingest(session, file)
+
+
+@bounces.command()
+@click.argument("name", required=False)
+@pass_session
+def poll(session: Session, name: str | None) -> None:
+    """Read the mailbox NAME, or all of them, now, and say what was found."""
+    from newsletter_bot.cli import bounces_in
+
+    bounces_in.poll(session, name)
 
 
 def _to_json(reading: Reading) -> dict[str, Any]:

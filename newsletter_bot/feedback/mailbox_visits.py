@@ -84,8 +84,13 @@ class MailboxVisits:
         # A clock that was set back must not silence a mailbox for as long.
         return not checked <= now < checked + seconds(table.every)
 
-    def visit(self, name: str, stopping: Callable[[], bool] = lambda: False) -> Visited:
-        """Read a mailbox now, whether it is due or not.
+    def visit(
+        self,
+        name: str,
+        stopping: Callable[[], bool] = lambda: False,
+        heard: Callable[[bytes, bool], object] = lambda _body, _new: None,
+    ) -> Visited:
+        """Read a mailbox now, whether it is due or not; `heard` is told of each mail kept.
 
         Raises BusyError while another process does, ConfigurationError for a table that cannot be
         used, TryAgainError when the database takes nothing; what was kept stays kept.
@@ -98,7 +103,7 @@ class MailboxVisits:
             standing = self._store.standing(name)
             ends = time.monotonic() + _VISIT
             desk = Desk(
-                keep=self._keep,
+                keep=partial(self._keep_heard, heard),
                 save=partial(self._save, name),
                 most=table.most,
                 ended=lambda: stopping() or time.monotonic() > ends,
@@ -111,6 +116,11 @@ class MailboxVisits:
                 return Visited(name, desk.found, error.reason, failures, error.lasting)
             self._store.note(name, self._now(), 0, desk.found.remark)
             return Visited(name, desk.found)
+
+    def _keep_heard(self, heard: Callable[[bytes, bool], object], body: bytes) -> bool:
+        new = self._keep(body)
+        heard(body, new)
+        return new
 
     def _open(self, table: MailboxTable) -> Mailbox:
         try:

@@ -31,10 +31,12 @@ class Result:
 def run(newsletter: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """`run("check", "2026-W01")` in the newsletter's folder."""
 
-    def done(*words: str, json: bool = False, folder: Path | None = None) -> Result:
+    def done(
+        *words: str, json: bool = False, folder: Path | None = None, stdin: bytes = b""
+    ) -> Result:
         out, err = io.StringIO(), io.StringIO()
         arguments = ["-C", str(folder or newsletter), *(["--json"] if json else []), *words]
-        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setenv("COLUMNS", "200")
         with redirect_stdout(out), redirect_stderr(err):
             try:
