@@ -73,6 +73,19 @@ class Bot(Parts):
         """Everything questionable about an issue and what would be mailed, by line."""
         return self._problems(issue, self.render(issue))
 
+    def check_readers(self, issue: Issue) -> tuple[Problem, ...]:
+        """What the list tells, not the file: whether it is large enough to test subjects."""
+        counted = self.settings.tracking.clicks == "individual"  # else `check` says so
+        if len(issue.subjects) == 1 or issue.is_sequence or not counted:
+            return ()
+        line = issue.lines.get("subjects", 1)
+        rendering, selection = self.render(issue), self.selection(issue)
+        plan = self.mailroom.dry_run(rendering, issue.lists, selection=selection)
+        if not plan.no_test:
+            return ()
+        message = f"No test of the subjects is held, for {plan.no_test}."
+        return (Problem(line, "subject-test", Severity.WARNING, message),)
+
     def _problems(self, issue: Issue, rendering: Rendering) -> tuple[Problem, ...]:
         from newsletter_bot.issues.checks import check_issue
         from newsletter_bot.rendering.checks import check_rendering

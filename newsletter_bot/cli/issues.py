@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 from newsletter_bot.cli.session import Session, pass_session
-from newsletter_bot.errors import DataError, IssueFileError, Problem, Severity
+from newsletter_bot.errors import DataError, IssueFileError, NewsletterError, Problem, Severity
+from newsletter_bot.issues.model import Issue
 
 _NEW_ISSUE = """\
 ---
@@ -90,7 +92,8 @@ def check(session: Session, issue: str) -> None:
     path = session.bot.find(issue)
     code = 0
     try:
-        problems = session.bot.check(session.bot.read(path))
+        found = session.bot.read(path)
+        problems = tuple(sorted((*session.bot.check(found), *_check_readers(session, found))))
     except IssueFileError as error:
         problems, code = error.problems, error.exit_code
     errors = sum(one.severity is Severity.ERROR for one in problems)
@@ -125,6 +128,14 @@ def render(session: Session, issue: str, out: Path) -> None:
         (out / name).write_bytes(content)
         session.console.print(f"{escape(str(out / name))}  {len(content) / 1024:.1f} KB")
     session.emit({"files": {name: len(content) for name, content in files.items()}})
+
+
+def _check_readers(session: Session, issue: Issue) -> tuple[Problem, ...]:
+    """Ask the list, where there is one: a file may be checked on a machine without it."""
+    try:
+        return session.bot.check_readers(issue)
+    except (NewsletterError, DBAPIError):
+        return ()
 
 
 def _as_json(problem: Problem) -> dict[str, object]:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.cli.status import show_reasons, show_tally
+from newsletter_bot.cli.subject_tests import show_subject_test, waiting_for_test
 from newsletter_bot.delivery.dry_run import DryRun
 from newsletter_bot.delivery.model import DeliveryState, Tally
 from newsletter_bot.delivery.run import Run
@@ -79,6 +80,7 @@ def send(session: Session, issue: str, *, yes: bool, dry_run: bool, wait: bool) 
     session.emit(tally.to_json())
     show_tally(session, tally)
     show_reasons(session, tally.issue)
+    show_subject_test(session, tally.issue)
     _conclude(session, tally, run)
 
 
@@ -98,9 +100,17 @@ def _conclude(session: Session, tally: Tally, run: Run) -> None:
             f"[yellow]{tally.unknown} with an unknown outcome:[/] look whether they arrived, then"
             f" newsletter-bot resolve {escape(tally.issue)} --unknown skip|resend"
         )
+    zone = session.bot.settings.newsletter.zone
+    waiting = waiting_for_test(session, tally.issue)
+    if waiting.count and not run.stopped:
+        raise TryAgainError(
+            f"{waiting.count:,} wait for the test of the subjects until"
+            f" {datetime.fromtimestamp(waiting.until, zone):%a %H:%M}.",
+            f"Run `newsletter-bot send {tally.issue} --yes` again then; a running"
+            " `newsletter-bot run` does it by itself.",
+        )
     if tally.deferred:
         due = session.bot.mailroom.next_deferred(tally.issue)
-        zone = session.bot.settings.newsletter.zone
         when = "" if due is None else f" from {datetime.fromtimestamp(due, zone):%H:%M}"
         raise TryAgainError(
             f"{tally.deferred} were put off by the server{when}.",
@@ -141,6 +151,8 @@ def _show_dry_run(session: Session, issue: Issue, plan: DryRun) -> None:
             "segments": plan.segments,
             "skips": plan.skips,
             "subjects": [{"to": to, "subject": subject} for to, subject in plan.subjects],
+            "sample": list(plan.sample),
+            "no_test": plan.no_test,
         }
     )
     console = session.console
@@ -149,6 +161,11 @@ def _show_dry_run(session: Session, issue: Issue, plan: DryRun) -> None:
         console.print(f"  only {escape(name)}: {count:,} readers see it")
     for reason, count in plan.skips.items():
         console.print(f"  [yellow]skip[/] {count:,}: {escape(reason)}")
+    if plan.no_test:
+        console.print(f"  [yellow]no test of the subjects:[/] {escape(plan.no_test)}")
+    elif plan.sample:
+        first, waiting = sum(plan.sample), plan.count - sum(plan.sample)
+        console.print(f"  {first:,} get a subject each at once, {waiting:,} the one that won")
     for to, subject in plan.subjects:
         console.print(f"  {escape(to)}  {escape(subject)}")
 

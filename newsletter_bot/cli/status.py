@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from newsletter_bot.cli.session import Session, pass_session
+from newsletter_bot.cli.subject_tests import show_subject_test, subject_test_json
 from newsletter_bot.delivery.model import IssueState, Tally
 from newsletter_bot.delivery.report_store import AGES, Stuck
 
@@ -46,11 +47,14 @@ def _show_one(session: Session, issue: str, *, watch: bool) -> None:
     if watch and planned:
         tally = _watch(session, tally.issue)
     stuck = mailroom.stuck(tally.issue) if planned else []
-    session.emit({**tally.to_json(), "stuck": [_stuck_json(one) for one in stuck]})
+    stuck_json = [_stuck_json(one) for one in stuck]
+    test = subject_test_json(session, tally.issue)
+    session.emit({**tally.to_json(), "stuck": stuck_json, "subject_test": test})
     show_tally(session, tally)
     if planned:
         _show_why_halted(session, tally.issue)
         show_reasons(session, tally.issue)
+        show_subject_test(session, tally.issue)
         if stuck:
             session.console.print(_histogram(stuck))
 

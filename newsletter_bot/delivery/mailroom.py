@@ -17,12 +17,7 @@ from newsletter_bot.delivery.dry_run import DryRun, dry_run
 from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.leftovers import Leftovers, OpenCalls
 from newsletter_bot.delivery.means import Means, domains_of, lanes_of, relays_of, router_of
-from newsletter_bot.delivery.model import (
-    DeliveryState,
-    IssueKind,
-    IssueState,
-    Tally,
-)
+from newsletter_bot.delivery.model import DeliveryState, IssueKind, IssueState, Tally
 from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.plan_store import IssueRow, PlanStore
 from newsletter_bot.delivery.proofs import Proofs
@@ -122,7 +117,8 @@ class Mailroom:
     ) -> DryRun:
         """Tell what `send` would do, writing nothing; for `people` instead of all on the lists."""
         people = self._plans.forecast(lists, selection) if people is None else people
-        return dry_run(people, rendering, lists, selection)
+        test = terms_of(rendering, self._settings, self._secret)
+        return dry_run(people, rendering, lists, selection, test)
 
     def send(  # noqa: PLR0913 - an issue, whom it is for, and the run that sends it
         self,

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from newsletter_bot.rendering.checks import NOT_COUNTED
 from newsletter_bot.rendering.model import Rendering, filled
 from newsletter_bot.rendering.tracking import Detail
 from newsletter_bot.settings import Settings
@@ -73,6 +74,20 @@ class Terms:
     wait: int  # seconds
     least: int  # readers of each variant, below whom nothing can be told
     by_reader: bool  # clicks are counted by reader
+
+    def why_not(self, counts: Sequence[int]) -> str:
+        """Say why no test can be held with so many readers of each subject."""
+        if not self.by_reader:
+            return NOT_COUNTED
+        if min(counts) < self.least:
+            return f"the list is too small: a subject has fewer than {self.least} readers"
+        return ""
+
+    def drawn(self, subscriber_id: int) -> int | None:
+        """Return the variant of a reader in the sample, None for one who waits."""
+        if self.draw.position(subscriber_id) >= self.share:
+            return None
+        return self.draw.variant(subscriber_id, len(self.subjects))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,7 @@ from newsletter_bot.storage.tables import deliveries, events, issues
 
 _PAGE = 5000
 _UNTRIED = (DeliveryState.PLANNED, DeliveryState.SENDING)
-_TOO_FEW = "No winner: the list is too small for a test, so the subjects were shared out evenly."
-_UNCOUNTED = "No winner: clicks are not counted by reader, so the subjects were shared out evenly."
+_EVENLY = "No winner: {}. So the subjects were shared out evenly."
 _NOBODY_LEFT = "No winner: everybody was in the sample."
 
 
@@ -100,10 +99,9 @@ def share_out(connection: Connection, issue_id: int, terms: Terms, now: int) -> 
 
 def _why_not_held(connection: Connection, issue_id: int, terms: Terms) -> str:
     """Give the sample its variants; returns why nobody has to wait, if that is so."""
-    if not terms.by_reader:
-        return _UNCOUNTED
-    if min(_give(connection, issue_id, terms, terms.share)) < terms.least:
-        return _TOO_FEW
+    why = terms.why_not(_give(connection, issue_id, terms, terms.share))
+    if why:
+        return _EVENLY.format(why)
     return "" if any(_planned(connection, issue_id)) else _NOBODY_LEFT
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -37,6 +37,7 @@ KEYS = (
 _FREE_TEXT = ("title", "subject", "subjects", "preheader")  # where a # may well be meant
 IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTITY_RULE = "letters, digits, dots, hyphens and underscores, 64 at most."
+_MOST_SUBJECTS = 4
 _LONGEST_DELAY = 3650 * 86_400  # seconds
 _LONGEST = 20_000  # characters: the readers of YAML and TOML are slow
 _ODD_BREAK = re.compile(r"[\x85\u2028\u2029]")
@@ -151,12 +152,20 @@ def _set(found: FrontMatter, key: str, value: Value, problems: Problems) -> None
         setattr(found, key, tuple(dict.fromkeys(one for one in many if one)))
         return
     if key == "subjects":
-        found.subjects = tuple(one for one in many if one.strip())
+        _set_subjects(found, many, value.line, problems)
         return
     if not isinstance(value.text, str):
         problems.add("front-matter", value.line, f"{key}: one text is needed, not a list.")
         return
     _set_text(found, key, value.text, value.line, problems)
+
+
+def _set_subjects(found: FrontMatter, many: Sequence[str], line: int, problems: Problems) -> None:
+    found.subjects = tuple(one for one in many if one.strip())
+    if len(found.subjects) > _MOST_SUBJECTS:
+        problems.add("front-matter", line, f"subjects: {_MOST_SUBJECTS} at most can be tested.")
+    if len(set(found.subjects)) < len(found.subjects):
+        problems.add("front-matter", line, "subjects: two of them are the same.")
 
 
 def _set_text(found: FrontMatter, key: str, text: str, line: int, problems: Problems) -> None:
@@ -210,6 +219,9 @@ def settle_kind(front: FrontMatter, kind: Kind, problems: Problems) -> None:
         if key in front.lines:
             message = f"{key}: only an issue has one; all newcomers get a sequence message."
             problems.add("front-matter", front.lines[key], message)
+    if kind is not Kind.ISSUE and len(front.subjects) > 1:
+        message = "subjects: only an issue's are tested; a sequence message has one."
+        problems.add("front-matter", front.lines["subjects"], message)
     line = front.lines.get("delay")
     if kind is Kind.ISSUE and line is not None:
         message = "delay: an issue has none. Messages that newcomers get stand in sequence/."

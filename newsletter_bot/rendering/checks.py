@@ -10,6 +10,7 @@ from newsletter_bot.errors import Problem, Severity
 from newsletter_bot.issues.problems import Rule
 from newsletter_bot.rendering.model import Hole, Only, Pieces, Rendering, Static
 from newsletter_bot.rendering.tracked import READER, Visits, as_sent
+from newsletter_bot.rendering.tracking import Detail
 from newsletter_bot.settings import Settings
 
 RULES: dict[str, Rule] = {
@@ -17,10 +18,14 @@ RULES: dict[str, Rule] = {
     "no-postal-address": Rule(Severity.ERROR, "The newsletter has no postal address."),
     "mail-too-large": Rule(Severity.ERROR, "The mail is over Gmail's limit of 102,400 bytes."),
     "mail-large": Rule(Severity.WARNING, "The mail is near Gmail's limit of 102,400 bytes."),
+    "subject-test": Rule(
+        Severity.WARNING, "Several subjects that cannot be tested; they are shared out evenly."
+    ),
     "leftover": Rule(Severity.ERROR, "The theme left something in the mail that is no text."),
 }
 _LARGEST = 102_400  # bytes, where Gmail clips (2026-11)
 _LARGE = 92_160
+NOT_COUNTED = 'clicks are not counted by reader (tracking.clicks = "individual")'
 _TOKEN, _MAC = "0" * 46, "0" * 16  # what stands in addresses that are counted
 _LEFTOVER = re.compile(r"zq9[a-z]\d+x[0-9a-f]{4}9qz")
 
@@ -46,6 +51,8 @@ def check_rendering(rendering: Rendering, settings: Settings) -> tuple[Problem, 
     for name, whole in (("HTML", html), ("plain text", "".join(_texts(rendering.text)))):
         if leftover := _LEFTOVER.search(whole):
             add("leftover", f"The marker {leftover[0]} stands in the {name} part.")
+    if len(rendering.subjects) > 1 and rendering.tracking.clicks is not Detail.INDIVIDUAL:
+        add("subject-test", f"No test of the subjects is held, for {NOT_COUNTED}.")
     return tuple(found)
 
 

@@ -48,7 +48,7 @@ def test_an_issue_goes_from_file_to_mailboxes_and_archive(
     assert again.json == sent.json
     assert len(mailbox.Maildir(newsletter / "mail")) == 2
     status = run("status", "2026-W01", json=True)
-    assert status.json == {**sent.json, "stuck": []}
+    assert status.json == {**sent.json, "stuck": [], "subject_test": None}
     assert run("status", json=True).json["issues"] == [sent.json]
     assert "the numbers add up" in run("status", "2026-W01").out
 

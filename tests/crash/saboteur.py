@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from newsletter_bot.delivery import plan_store, store
+from newsletter_bot.delivery import plan_store, store, subject_test_store
 from newsletter_bot.delivery.calls.attempts import Attempts
 from newsletter_bot.delivery.calls.caller import Caller, _Body
 from newsletter_bot.delivery.chunks_store import ChunkStore
@@ -21,6 +21,7 @@ from newsletter_bot.delivery.model import Change, Release, Settle, Start
 from newsletter_bot.delivery.plan_store import PlanStore
 from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.store import LedgerStore
+from newsletter_bot.delivery.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.transports.smtp import session
 from newsletter_bot.delivery.transports.smtp.session import SmtpSession
 from newsletter_bot.delivery.transports.smtp.transaction import Transaction
@@ -148,7 +149,10 @@ _ENDED = _changes(Settle, Release)
 STEPS: dict[str, Callable[[_Fuse], None]] = {
     NEVER: lambda _fuse: None,
     "plan written, not committed": _at(_after, plan_store, "_plan_list"),
+    "draw written, not committed": _at(_after, plan_store, "share_out"),
     "plan committed": _at(_after, PlanStore, "plan"),
+    "decision written, not committed": _at(_after, subject_test_store, "_release"),
+    "decision committed": _at(_after, SubjectTestStore, "settle"),
     "run named, no notes yet": _at(_before, Recorder, "recording"),
     "claim written, not committed": _at(_after, store, "begin", _BEGUN, _kill_later),
     "claim committed": _at(_after, LedgerStore, "write", _BEGUN, _kill_later),
