@@ -25,6 +25,12 @@ Run = Callable[..., Any]
 DOMAIN = "news.example.com"
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a machine remembers out of the home of whoever runs the tests."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def names() -> Iterator[NameServer]:
     with name_server() as server:

@@ -46,7 +46,8 @@ def look(bot: Bot) -> Iterator[Check]:
 def _instance(bot: Bot) -> Check:
     name = "instance"
     try:
-        why = Instance(bot.engine, state_folder(bot.settings)).objection()
+        folder = state_folder(bot.settings)
+        why = Instance(bot.engine, folder).objection()
     except NewsletterError as found:
         return explained(name, found)
     if not why:
@@ -54,7 +55,8 @@ def _instance(bot: Bot) -> Check:
     return error(
         name,
         f"In quarantine: {why}. `run` sends nothing.",
-        "If this copy is the one to go on: newsletter-bot instance adopt",
+        "If this copy is the one to go on: newsletter-bot instance adopt. If your service keeps its"
+        f" state elsewhere than in {folder}, ask as it does: set STATE_DIRECTORY.",
     )
 
 
