@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 from collections.abc import Iterator
 
@@ -54,18 +55,19 @@ def _mend(login: Login | None) -> str:
 
 def _may_send(where: str, greeted: Greeted, domain: str) -> Finding:
     """Say MAIL, as every message does, and go: nobody is named who would get one."""
-    client = smtplib.SMTP()
+    client = smtplib.SMTP(local_hostname="localhost")  # said already, and else looked up in DNS
     client.sock = greeted.socket
     client.sock.settimeout(_PATIENCE)
     try:
         code, text = client.docmd("MAIL", f"FROM:<bounce@{domain}>")
-        client.docmd("QUIT")
     except (OSError, smtplib.SMTPException) as error:
         return Finding(
             well=False,
             sentence=f"{where} hung up when it was told the sender: {reason_of(error)}.",
             next_step="Look into the log of that server.",
         )
+    with contextlib.suppress(OSError, smtplib.SMTPException):
+        client.docmd("QUIT")
     said = f"{code} {text.decode('utf-8', 'replace')}".replace("\n", " ")
     if code // 100 == 2:  # noqa: PLR2004 - RFC 5321 section 4.2.1
         return Finding(well=True, sentence=f"it takes mail from {domain}")
