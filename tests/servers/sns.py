@@ -42,6 +42,7 @@ class Sns:
     name: str = "sns.amazonaws.com"
     issuer: str = ISSUER
     certificate: str = CERTIFICATE
+    topic: str = TOPIC
     days: tuple[int, int] = (-30, 30)  # from when and until when the certificate is good
     now: float = 1_795_000_000.0
     files: dict[str, bytes] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Sns:
         at = dt.datetime.fromtimestamp(self.now, dt.UTC)
         whole: dict[str, Any] = {
             "MessageId": str(uuid4()),
-            "TopicArn": TOPIC,
+            "TopicArn": self.topic,
             "Timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             **fields,
         }

@@ -105,7 +105,7 @@ class Signatures:
             raise ForgedError("it is no signed message of SNS")
         self._check_fields(envelope)
         check_age(date(envelope, "Timestamp"), request.now, _OLDEST)
-        certificate = self._certificate(envelope.get("SigningCertURL", ""), request)
+        certificate = self._certificate(envelope, request)
         self._check_signature(envelope, certificate)
         return envelope
 
@@ -130,10 +130,11 @@ class Signatures:
         except (binascii.Error, ValueError, InvalidSignature) as error:
             raise ForgedError("its signature is wrong") from error
 
-    def _certificate(self, url: str, request: HookRequest) -> x509.Certificate:
-        """Return the certificate at an address of Amazon's, fetched once."""
+    def _certificate(self, envelope: Envelope, request: HookRequest) -> x509.Certificate:
+        """Return the certificate at an address of Amazon's, in the topic's region, fetched once."""
+        url = envelope.get("SigningCertURL", "")
         place = _CERTIFICATE.fullmatch(url)
-        if place is None:
+        if place is None or place["region"] != envelope["TopicArn"].split(":")[3]:
             raise ForgedError("its certificate is not at Amazon's")
         known = self._known.get(url)
         now = datetime.fromtimestamp(request.now, UTC)

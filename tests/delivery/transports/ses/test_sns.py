@@ -37,7 +37,8 @@ def trusting(*known: Sns, sha1: bool = True) -> SesEvents:
     def roots() -> list[x509.Certificate]:
         return [one.root for one in known]
 
-    return SesEvents([TOPIC], Signatures([TOPIC], sha1=sha1, roots=roots))
+    topics = [TOPIC, *(one.topic for one in known)]
+    return SesEvents(topics, Signatures(topics, sha1=sha1, roots=roots))
 
 
 def posted(sns: Sns, body: bytes, later: float = 60.0) -> HookRequest:
@@ -85,7 +86,8 @@ def test_a_message_is_known_by_its_id_and_its_certificate_is_fetched_once(versio
 )
 def test_regions_have_certificates_in_other_names(region: str, name: str) -> None:
     place = CERTIFICATE.replace("eu-west-1.amazonaws.com", region)
-    sns = Sns(name=name, certificate=place)
+    topic = TOPIC.replace("eu-west-1", region.partition(".")[0])
+    sns = Sns(name=name, certificate=place, topic=topic)
     assert trusting(sns).verify(posted(sns, sns.notification({})))
 
 
@@ -141,6 +143,7 @@ def test_no_id_swallows_the_field_behind_it(sns: Sns, events: SesEvents) -> None
         "https://s3.amazonaws.com/bucket/SimpleNotificationService-01234567.pem",
         "https://bucket.s3.amazonaws.com/SimpleNotificationService-01234567.pem",
         CERTIFICATE.replace("https:", "http:"),
+        CERTIFICATE.replace("eu-west-1", "us-east-1"),  # another region's than the topic's
         CERTIFICATE + "?x=1",
         CERTIFICATE + "\n",
         CERTIFICATE.replace(".pem", ".pem/../../?Action=x"),
