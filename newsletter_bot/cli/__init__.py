@@ -42,6 +42,7 @@ COMMANDS = {
     "preview": "preview:preview",
     "proof": "sending:proof",
     "render": "issues:render",
+    "report": "report:report",
     "resolve": "control:resolve",
     "resume": "control:resume",
     "retry": "control:retry",
