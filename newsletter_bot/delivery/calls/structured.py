@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email import message_from_bytes, policy
 from email.header import decode_header, make_header
-from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import lru_cache
 
+from newsletter_bot.delivery.calls.mime import split, texts
 from newsletter_bot.delivery.model import Message
 
 _SIGNATURE = re.compile(rb"(?:DKIM-Signature:[^\n]*\n(?:[ \t][^\n]*\n)*)+", re.IGNORECASE)
@@ -37,23 +37,23 @@ class Structured:
 
 def structured(message: Message) -> Structured:
     """Take a message apart; Content-* and what the provider writes itself are left out."""
-    found = message_from_bytes(message.content, policy=policy.compat32)
-    named = {name.lower(): _decoded(str(value)) for name, value in found.items()}
+    found, rest = split(message.content)
+    named = {name.lower(): value for name, value in found}
+    bodies = texts(found, rest)
     kept = [
-        (name, _plain(str(value)))
-        for name, value in found.items()
+        (name, _plain(value))
+        for name, value in found
         if name.lower() not in _OWN and not name.lower().startswith("content-")
     ]
-    body = message_from_bytes(message.content, _class=EmailMessage, policy=policy.default)
     return Structured(
-        sender=_mailbox(str(found.get("from", ""))),
-        to=_mailbox(str(found.get("to", "")), message.recipient),
+        sender=_mailbox(named.get("from", "")),
+        to=_mailbox(named.get("to", ""), message.recipient),
         recipient=message.recipient,
-        reply_to=_mailbox(str(found.get("reply-to", ""))),
-        subject=named.get("subject", ""),
+        reply_to=_mailbox(named.get("reply-to", "")),
+        subject=_decoded(named.get("subject", "")),
         message_id=named.get("message-id", ""),
-        text=_body(body, "plain"),
-        html=_body(body, "html"),
+        text=bodies.get("text/plain", ""),
+        html=bodies.get("text/html", ""),
         headers=tuple(kept),
         reference=named.get("x-newsletter-bot-ref", ""),
     )
@@ -74,9 +74,9 @@ def reference_of(content: bytes) -> str:
     return found[1].decode("ascii", errors="replace") if found else ""
 
 
+@lru_cache(maxsize=256)
 def _decoded(value: str) -> str:
-    unfolded = re.sub(r"\r?\n[ \t]+", " ", value)
-    return str(make_header(decode_header(unfolded)))
+    return str(make_header(decode_header(value))) if "=?" in value else value
 
 
 def _plain(value: str) -> str:
@@ -91,14 +91,10 @@ def _plain(value: str) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def _mailbox(value: str, address: str = "") -> str:
     """Decode one mailbox. A reader's name must never read as an address more: `x <a@b>, y`."""
-    name, written = parseaddr(re.sub(r"\r?\n[ \t]+", " ", value))
+    name, written = parseaddr(value)
     words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", _decoded(name))
     quoted = words.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}" <{address or written}>' if words else address or written
-
-
-def _body(message: EmailMessage, kind: str) -> str:
-    part = message.get_body(preferencelist=(kind,))
-    return "" if part is None else str(part.get_content()).replace("\r\n", "\n")
