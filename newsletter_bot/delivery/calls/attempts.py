@@ -57,7 +57,7 @@ class Attempts:
         except NoAnswerError as error:
             return Unsure(str(error))
         self.pacer.hear(answer.headers)
-        return _counted(self.provider.read(answer, messages), len(messages), answer.words)
+        return _counted(self.provider.read(answer, messages), len(messages))
 
     def _pause(self, found: Verdict, attempt: int) -> float | None:
         """Return the seconds before the next attempt, None when there is none."""
@@ -75,10 +75,11 @@ def _at(pauses: Sequence[float], attempt: int) -> float | None:
     return pauses[attempt] if attempt < len(pauses) else None
 
 
-def _counted(found: Verdict, count: int, words: str) -> Verdict:
+def _counted(found: Verdict, count: int) -> Verdict:
     if isinstance(found, NotTaken | Unsure) or len(found) == count:
         return found
-    return Unsure(f"{len(found)} results for {count} messages: {words}")
+    # Not the answer's words: they may name readers, and this becomes the reason of each of them.
+    return Unsure(f"the answer holds {len(found)} results for {count} messages")
 
 
 def _concluded(found: Verdict, unsure: Unsure | None) -> tuple[Verdict, NotTaken | None]:
