@@ -241,6 +241,7 @@ _KINDS = {
     "click": EventKind.CLICKED,
 }
 _PERMANENT = {"hard_bounce": True, "invalid_email": True, "soft_bounce": False}
+_LATEST = 1 << 50  # milliseconds since 1970
 _SENT = frozenset({"request", "sent"})  # nothing that we do not know
 
 
@@ -292,10 +293,15 @@ def _event(told: Any, key: str) -> ProviderEvent:
         key=key,
         kind=_KINDS.get(word, EventKind.UNKNOWN),
         # `ts` and `ts_event` follow the account's zone; the epoch is UTC, in milliseconds.
-        at=moment(told, "ts_epoch") // 1000 or moment(told, "ts_event"),
+        at=_seconds(value(told, "ts_epoch")) or moment(told, "ts_event"),
         token=text({"tag": first}, "tag"),
         address=parseaddr(text(told, "email"))[1],
         reason=text(told, "reason"),
         permanent=_PERMANENT.get(word),
         word=word,
     )
+
+
+def _seconds(milliseconds: Any) -> int:
+    known = isinstance(milliseconds, int | float) and 0 < milliseconds < _LATEST
+    return int(milliseconds // 1000) if known else 0
