@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from newsletter_bot.storage.tables.schema import RowId, metadata
@@ -62,6 +63,14 @@ deliveries = Table(
     Column("variant", Integer),  # which of several subjects; empty until that is decided
     UniqueConstraint("issue_id", "subscriber_id"),
     Index("ix_deliveries_issue_id_state_id", "issue_id", "state", "id"),
+    Index(
+        "ix_deliveries_drawn",  # of an issue with one subject there is nothing in it
+        "issue_id",
+        "state",
+        "id",
+        sqlite_where=text("variant IS NOT NULL"),
+        postgresql_where=text("variant IS NOT NULL"),
+    ),
 )
 
 replies = Table(

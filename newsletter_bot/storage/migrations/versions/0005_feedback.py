@@ -17,6 +17,14 @@ def upgrade() -> None:
     op.add_column(
         "issues", sa.Column("subject_test", sa.JSON(), nullable=False, server_default="{}")
     )
+    drawn = sa.text("variant IS NOT NULL")
+    op.create_index(
+        "ix_deliveries_drawn",
+        "deliveries",
+        ["issue_id", "state", "id"],
+        sqlite_where=drawn,
+        postgresql_where=drawn,
+    )
     _raw_events()
     _events()
     _links()
