@@ -10,13 +10,12 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Engine
 
 from newsletter_bot.delivery.model import DeliveryState, Tally
-from newsletter_bot.delivery.subject_test import Figures as Rated
 from newsletter_bot.errors import DataError
 from newsletter_bot.reports import events_store, numbers_store
 from newsletter_bot.reports.failures import failures, skipped
 from newsletter_bot.reports.growth_store import growth
 from newsletter_bot.reports.items import item_clicks, summed
-from newsletter_bot.reports.model import About, Clicks, Domain, Growth, SubjectTest, Timing, Variant
+from newsletter_bot.reports.model import About, Clicks, Domain, Growth, SubjectTest, Timing
 from newsletter_bot.reports.numbers_store import Moment, Planned
 from newsletter_bot.reports.report import Comparison, Figures, Report, Row
 from newsletter_bot.reports.timing import timing, width_for
@@ -35,6 +34,11 @@ class Reports:
         self._engine = engine
         self._zone = zone
         self._clock = clock
+
+    def is_planned(self, identity: str) -> bool:
+        """Tell whether there is anything to report of an issue."""
+        with numbers_store.one_moment(self._engine) as moment:
+            return numbers_store.find(moment, identity) is not None
 
     def report(self, identity: str) -> Report:
         """Count one issue's numbers; raises DataError before its plan."""
@@ -176,25 +180,9 @@ def _told_of(figures: Figures) -> dict[str, int]:
 
 
 def _subject_test(moment: Moment, row: Planned) -> SubjectTest | None:
-    """Tell of a test what is kept of its decision, and until then what is so now."""
-    test = row.subject_test
-    subjects = [clean(str(one)) for one in test.get("subjects", ())]
-    if not subjects:
+    if not row.subject_test.get("subjects"):
         return None
-    final = test.get("decided_at") is not None and test.get("wait_until") is not None
-    rated = [
-        Rated(place, one.get("sent", 0), one.get("clicked", 0))
-        for place, one in enumerate(test.get("variants", ()))
-    ]
-    if not final or len(rated) != len(subjects):
-        sent = events_store.sent_by_variant(moment, row.id)
-        clicked = events_store.clickers_by_variant(moment, row.id)
-        places = range(len(subjects))
-        rated = [Rated(one, sent.get(one, 0), clicked.get(one, 0)) for one in places]
-    winner = test.get("winner")
-    variants = tuple(
-        Variant(subject, one.sent, one.clicked, *one.interval, won=one.variant == winner)
-        for subject, one in zip(subjects, rated, strict=True)
-    )
-    decided = test.get("decided_at") is not None
-    return SubjectTest(variants, decided, clean(str(test.get("why", ""))))
+    # It brings rendering with it, which takes longer to import than a small report does.
+    from newsletter_bot.reports.subjects import subject_test
+
+    return subject_test(moment, row)

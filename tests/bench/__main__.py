@@ -4,7 +4,7 @@
 
 All senders send messages of the same size to the same Postfix smtp-sink process on this machine.
 Ours keeps its ledger on disk as in production; the others keep none. `--only web` asks the public
-web instead (tests/bench/web.py).
+web instead (tests/bench/web.py), `--only report` what counting a million rows costs (report.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from newsletter_bot.cli.newsletter import scaffold
 from tests.bench import peers
 from tests.bench.compile import compile_times
 from tests.bench.ours import ISSUE, Ours
+from tests.bench.report import ReportBench
 from tests.bench.sink import delayed, sink
 from tests.bench.table import Table, in_turn, say
 from tests.bench.web import WebBench
@@ -29,8 +30,10 @@ SESSIONS = 8  # the default of [transport] connections
 SIZE = 61_440  # bytes of a message, about
 DELAY = 20  # milliseconds added to what the server says
 COMPILE, LATENCY, WEB = "compile", "latency", "web"
+REPORT = "report"
 WEB_SECONDS = 5  # that each contestant is asked in a round
 WEB_READERS = 40_000  # more than can leave in that time
+REPORT_ROWS, FEW_ROWS = 1_000_000, 3_000  # deliveries, and as many events
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ PAIRS = {
     ),
     "synchronous": Pair("synchronous FULL, against NORMAL", "ours", "normal", None),
 }
-NAMES = (COMPILE, *PAIRS, LATENCY, WEB)
+NAMES = (COMPILE, *PAIRS, LATENCY, WEB, REPORT)
 
 
 @dataclass
@@ -82,6 +85,9 @@ class Bench:
             self._far_away()
         if WEB in self.names:
             self._web()
+        if REPORT in self.names:
+            rows = REPORT_ROWS if self.table.judging else FEW_ROWS
+            ReportBench(self.place, rows, self.rounds, self.table).run()
         if self.table.rows:
             self.table.show()
 

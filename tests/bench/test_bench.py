@@ -56,6 +56,12 @@ def test_the_bench_of_the_web_counts_that_nobody_who_left_was_forgotten() -> Non
     assert "smtp-source" not in said
 
 
+def test_the_bench_of_reports_compares_numbers_that_agree() -> None:
+    said = bench("tests.bench", "--quick", "--only", "report")
+    assert "report ISSUE --html" in said
+    assert "rows counted in Python" in said
+
+
 def test_the_bench_of_scale_measures_planning_and_memory() -> None:
     said = bench("tests.bench.scale", "--people", "2000")
     assert "planning, against INSERT" in said
