@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside Python, where it is missing and where we may (as root).
 # Chromium (browser tests), Java and npm (the HTML validator vnu-jar; mailauth and mailparser, which
-# verify and read our mail; axe-core, which looks over pages), Postfix's smtp-sink (bench).
+# verify and read our mail; axe-core, which looks over pages), Postfix's smtp-sink (bench), Dovecot
+# (mailboxes; tests of it are skipped where it is missing).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,6 +12,8 @@ command -v java >/dev/null || wanted="$wanted default-jre-headless"
 command -v npm >/dev/null || wanted="$wanted npm"
 command -v smtp-sink >/dev/null || [ -x /usr/sbin/smtp-sink ] || wanted="$wanted postfix"
 command -v wrk >/dev/null || wanted="$wanted wrk"
+command -v dovecot >/dev/null || [ -x /usr/sbin/dovecot ] ||
+    wanted="$wanted dovecot-imapd dovecot-pop3d"
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || wanted="$wanted nginx-light"
 if [ -n "$wanted" ]; then
     if [ "$(id -u)" -ne 0 ]; then

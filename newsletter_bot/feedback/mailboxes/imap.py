@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -73,12 +73,11 @@ class ImapMailbox:
             uids, more = _behind(talk, last, count, desk.most)
             visit = _Visit(talk, desk, self.done_folder if writable else "")
             desk.found.remark = "" if writable else f"{self.folder} may only be read"
-            for at in range(0, len(uids), PORTION):
-                if desk.ended():
-                    break
-                last = visit.take(uids[at : at + PORTION])
-                desk.save(Cursor(validity, str(last)))
-            desk.found.more = more or desk.ended()
+            while uids and not desk.ended():
+                portion = visit.take(uids[:PORTION])
+                desk.save(Cursor(validity, str(portion.behind)))
+                del uids[: portion.count]
+            desk.found.more = more or bool(uids)
 
 
 def _behind(talk: Talk, last: int, count: int, most: int) -> tuple[list[int], bool]:
@@ -94,6 +93,14 @@ def _behind(talk: Talk, last: int, count: int, most: int) -> tuple[list[int], bo
     return [one for one in talk.uids(first, end) if one > last][:most], end < count
 
 
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """How many mails were asked for, and the UID to go on behind."""
+
+    count: int
+    behind: int
+
+
 @dataclass(slots=True)
 class _Visit:
     """One visit, portion by portion."""
@@ -101,24 +108,29 @@ class _Visit:
     talk: Talk
     desk: Desk
     done_folder: str  # empty once mails cannot be moved: then the cursor alone remembers
+    missed: list[int] = field(default_factory=list)  # mails that were not given
 
-    def take(self, uids: Sequence[int]) -> int:
-        """Keep some mails and move them away; returns the UID to go on behind."""
-        kept, missed = [], []
-        for uid in uids:
+    def take(self, uids: Sequence[int]) -> _Portion:
+        """Keep some mails and move them away, as many as there is time for."""
+        kept: list[int] = []
+        count = 0
+        for count, uid in enumerate(uids, 1):  # noqa: B007 - how many were asked for
             try:
                 body = self.talk.body(uid)
             except RefusedError as error:
-                missed.append(uid)
+                self.missed.append(uid)
                 self.desk.found.missed += 1
                 self.desk.found.remark = error.reason
                 continue
             if body is not None:
                 self.desk.take(body)
                 kept.append(uid)
+            if self.desk.ended():
+                break
         moved = self._move(kept)
         # What was not given is asked for again, if others do not come again with it.
-        return min(missed) - 1 if missed and moved else uids[-1]
+        behind = min(self.missed) - 1 if self.missed and moved else uids[count - 1]
+        return _Portion(count, behind)
 
     def _move(self, uids: Sequence[int]) -> bool:
         if uids and self.done_folder:

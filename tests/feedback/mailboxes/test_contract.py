@@ -19,6 +19,12 @@ class KilledError(BaseException):
     """What stands for a process that ended here."""
 
 
+@pytest.fixture
+def database_url() -> str:
+    """The kinds know nothing of the database; test_mailbox_visits.py has both."""
+    return "sqlite:///test.db"
+
+
 def test_every_mail_is_kept_once_and_moved_away(box: Box, reader: Make) -> None:
     read = reader(box.table)
     wanted = [mail(number) for number in range(3)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.feedback.imap_talk import folder_name
 from newsletter_bot.feedback.mailbox_visits import Visited
+from newsletter_bot.feedback.mailboxes import PORTION, Cursor, Desk, MailboxError, open_mailbox
+from newsletter_bot.settings.mailboxes import MailboxTable
 from tests.feedback.mailboxes.conftest import NAME, Reader, mail
 from tests.servers.certificates import Authority
 from tests.servers.imap_server import ALL, PASSWORD, TOKEN, USER, Folder, ImapServer
@@ -112,14 +117,22 @@ def test_a_connection_that_breaks_in_the_middle_keeps_what_was_kept(
 def test_mails_that_the_server_will_not_give_are_named_and_stop_no_other(
     imap: ImapServer, read: Reader
 ) -> None:
-    for number in range(3):
+    for number in range(PORTION + 5):
         imap.inbox.add(mail(number))
     imap.fails("UID FETCH 2 ", b"{tag} NO [SERVERBUG] it is broken\r\n", times=1)
     first = read.visits().visit(NAME)
-    assert (first.reason, first.found.new, first.found.moved) == ("", 2, 2)
+    assert (first.reason, first.found.missed, first.found.moved) == ("", 1, PORTION + 4)
     assert "mail 2: [SERVERBUG] it is broken" in first.found.remark
     assert read.visits().visit(NAME).found.new == 1  # it was asked for again
-    assert len(imap.folders["Processed"].mails) == 3
+    assert len(imap.folders["Processed"].mails) == PORTION + 5
+
+
+def test_a_visit_ends_between_two_mails(imap: ImapServer, read: Reader) -> None:
+    for number in range(4):
+        imap.inbox.add(mail(number))
+    found = read.visits().visit(NAME, lambda: len(read.kept()) >= 2).found
+    assert (found.new, found.moved, found.more) == (2, 2, True)
+    assert read.visits().visit(NAME).found.new == 2
 
 
 def test_a_mail_that_is_listed_and_never_given_is_not_passed_by(
@@ -219,6 +232,39 @@ def test_a_lie_ends_in_a_sentence_and_the_next_visit_goes_on(
     assert (failed.failures, failed.worrying) == (1, False)
     assert impatient.visits().visit(NAME).found.new == 1
     assert impatient.kept() == [mail(0)]
+
+
+PIECES = [
+    b"* ", b"+ ", b"1 ", b"FETCH ", b"(", b")", b"UID 1 ", b"BODY[]", b"<0> ", b"{3}\r\n", b"abc",
+    b'"', b"\\", b"NIL", b"\r\n", b"OK ", b"NO ", b"BAD ", b"BYE ", b"[UIDVALIDITY 7] ",
+    b"EXISTS", b"{tag} OK x\r\n", b"{tag} NO x\r\n",
+]  # fmt: skip
+COMMANDS = st.sampled_from(["SELECT", " FETCH 1:1", "BODY.PEEK", "MOVE", "CAPABILITY"])
+ANSWERS = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=12)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(command=COMMANDS, answer=ANSWERS)
+def test_any_answer_ends_in_a_result_or_a_sentence(
+    command: str, answer: list[bytes], plain: Callable[..., ImapServer], tmp_path: Path
+) -> None:
+    server = plain()
+    server.inbox.add(mail(0))
+    server.fails(command, b"".join(answer), Fault.DROP, times=1)
+    found = MailboxTable(**{"name": NAME, **table(server, host="127.0.0.1", tls="none")})
+    kept: list[bytes] = []
+
+    def keep(body: bytes) -> bool:
+        kept.append(body)
+        return True
+
+    desk = Desk(keep, lambda _cursor: None, 5, lambda: False)
+    with contextlib.suppress(MailboxError):
+        open_mailbox(found, tmp_path).visit(Cursor(), desk)
+    open_mailbox(found, tmp_path).visit(Cursor(), desk)
+    server.close()
+    assert mail(0) in kept
+    assert server.inbox.mails == []
 
 
 def test_silence_ends_in_time(imap: ImapServer, impatient: Reader) -> None:
