@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
 
 from newsletter_bot.storage.tables import (
     deliveries,
+    events,
     issues,
     subscribers,
     subscription_changes,
@@ -45,6 +47,7 @@ _DAY = 86_400
 CONFIRM = By.CONFIRM.value  # a subscription was changed by the link of a confirm mail
 ACCEPTED = "accepted"
 ISSUE = "issue"
+HUMAN = "human"  # who made a visit, as far as can be told
 _Condition = ColumnElement[bool]
 
 
@@ -59,6 +62,12 @@ class _Compiler:
     def __init__(self, now: Now, dialect: str) -> None:
         self._now = now
         self._dialect = dialect
+        self._happened: dict[Subject, Callable[[Span], _Condition]] = {
+            Subject.CONFIRMED: self._confirmed,
+            Subject.LAST_RECEIVED: self._accepted,
+            Subject.LAST_OPENED: partial(self._visited, Subject.OPENED),
+            Subject.LAST_CLICKED: partial(self._visited, Subject.CLICKED),
+        }
 
     def rule(self, rule: Rule) -> _Condition:
         match rule:
@@ -136,7 +145,7 @@ class _Compiler:
         if rule.subject is Subject.ADDED:
             span = rule.span or Span()
             return and_(true(), *self._within(subscribers.c.added_at, span))
-        happened = self._confirmed if rule.subject is Subject.CONFIRMED else self._accepted
+        happened = self._happened[rule.subject]
         if rule.span is None:
             return ~happened(Span())
         # The last time lies within a span, when it was since its begin and not since its end.
@@ -177,12 +186,31 @@ class _Compiler:
             found = found.where(or_(unfinished, issues.c.finished_at >= since))
         return _exists(found)
 
+    def _visited(self, subject: Subject, span: Span, at_least: int = 1) -> _Condition:
+        # Looked up by person, of whom there are few.
+        found = (
+            select(events.c.issue_id)
+            .where(
+                events.c.subscriber_id == subscribers.c.id,
+                events.c.kind == subject.value,
+                events.c.actor == HUMAN,
+                events.c.issue_id.is_not(None),
+                *self._within(events.c.at, span),
+            )
+            .group_by(events.c.issue_id)
+            .limit(1)
+            .offset(at_least - 1)
+        )
+        return _exists(found)
+
     def _received(self, rule: Received) -> _Condition:
+        received = rule.subject is Subject.RECEIVED
+        happened = self._accepted if received else partial(self._visited, rule.subject)
         conditions: list[_Condition] = [true()]
         if rule.at_least:
-            conditions.append(self._accepted(rule.span, rule.at_least))
+            conditions.append(happened(rule.span, rule.at_least))
         if rule.at_most is not None:
-            conditions.append(~self._accepted(rule.span, rule.at_most + 1))
+            conditions.append(~happened(rule.span, rule.at_most + 1))
         return and_(*conditions)
 
     def _within(self, at: ColumnElement[int], span: Span) -> list[_Condition]:

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from newsletter_bot.subscribers.model import SubscriptionState
 from newsletter_bot.subscribers.segment_rules import (
+    OPENS,
     Filled,
     Group,
     Kind,
@@ -33,7 +34,18 @@ _EVENTS = {
     Subject.ADDED: "added",
     Subject.CONFIRMED: "confirmed",
     Subject.LAST_RECEIVED: "last received an issue",
+    Subject.LAST_OPENED: "last opened an issue",
+    Subject.LAST_CLICKED: "last clicked",
 }
+_COUNTED = {
+    Subject.RECEIVED: "received",
+    Subject.OPENED: "opened",
+    Subject.CLICKED: "clicked in",
+}
+_UNRELIABLE = " (opens are unreliable)"
+
+
+Visited = tuple[int, int]  # an issue's id, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,8 @@ class Facts:
     added_at: int
     confirmed_at: int | None  # the last time
     received: Collection[int]  # when each issue was accepted
+    opened: Collection[Visited] = ()  # as humans do, as far as can be told
+    clicked: Collection[Visited] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +107,8 @@ def in_words(rule: Rule) -> str:
         case When(subject, span):
             return _never(subject) if span is None else f"{_EVENTS[subject]}{_span_words(span)}"
         case Received():
-            return f"received {_count_words(rule)} issues{_span_words(rule.span)}"
+            done = _COUNTED[rule.subject]
+            return f"{done} {_count_words(rule)} issues{_span_words(rule.span)}"
         case _:
             assert_never(rule)
 
@@ -111,10 +126,7 @@ def _answer(rule: Leaf, facts: Facts, now: Now) -> tuple[bool, str]:
         case When(subject, span):
             return _when(subject, span, facts, now)
         case Received():
-            found = sum(_within(one, rule.span, now) for one in facts.received)
-            least, most = rule.at_least, rule.at_most
-            met = (least is None or found >= least) and (most is None or found <= most)
-            return met, f"received {found}{_span_words(rule.span)}"
+            return _counted(rule, facts, now)
         case _:
             assert_never(rule)
 
@@ -158,11 +170,26 @@ def _when(subject: Subject, span: Span | None, facts: Facts, now: Now) -> tuple[
         Subject.ADDED: facts.added_at,
         Subject.CONFIRMED: facts.confirmed_at,
         Subject.LAST_RECEIVED: max(facts.received, default=None),
+        Subject.LAST_OPENED: max((at for _, at in facts.opened), default=None),
+        Subject.LAST_CLICKED: max((at for _, at in facts.clicked), default=None),
     }[subject]
+    doubt = _UNRELIABLE if subject in OPENS else ""
     if last is None:
-        return span is None, _never(subject)
+        return span is None, f"{_never(subject)}{doubt}"
     met = span is not None and _within(last, span, now)
-    return met, f"{_EVENTS[subject]} {_time(last, now)}"
+    return met, f"{_EVENTS[subject]} {_time(last, now)}{doubt}"
+
+
+def _counted(rule: Received, facts: Facts, now: Now) -> tuple[bool, str]:
+    if rule.subject is Subject.RECEIVED:
+        found = sum(_within(one, rule.span, now) for one in facts.received)
+    else:
+        visits = facts.opened if rule.subject is Subject.OPENED else facts.clicked
+        found = len({issue for issue, at in visits if _within(at, rule.span, now)})
+    least, most = rule.at_least, rule.at_most
+    met = (least is None or found >= least) and (most is None or found <= most)
+    doubt = _UNRELIABLE if rule.subject in OPENS else ""
+    return met, f"{_COUNTED[rule.subject]} {found}{_span_words(rule.span)}{doubt}"
 
 
 def _within(at: int, span: Span, now: Now) -> bool:

@@ -26,10 +26,12 @@ from newsletter_bot.subscribers.segment_rules import (
 )
 from newsletter_bot.subscribers.segment_table import (
     COUNT_WORDS,
+    COUNTED,
     RULE_WORDS,
     SET,
+    WHEN,
     Vocabulary,
-    comes_with_tracking,
+    not_counted,
     read_segment,
     rule_table,
 )
@@ -42,10 +44,10 @@ _SPLIT = re.compile(r"((?:[^,\\]|\\[,\\])*)(,|\Z)")
 _SHOWN = 60  # characters of a key in a message
 _NUMBER = re.compile(r"[0-9]{1,9}")
 # Subjects of which something is said in braces of their own, all but what they are.
-_BRACED = frozenset({Subject.ADDED, Subject.CONFIRMED, Subject.LAST_RECEIVED, Subject.RECEIVED})
+_BRACED = frozenset({*WHEN, *COUNTED})
 _TEXTS = frozenset({Subject.NAME, Subject.LANGUAGE, Subject.DOMAIN, Subject.FIELD})
 # What needs `field.` before it, where a field of the newsletter's own is called so.
-_TAKEN = frozenset({*RULE_WORDS, *TRACKED})
+_TAKEN = frozenset(RULE_WORDS)
 
 
 def parse_query(text: str, known: Vocabulary) -> Segment:
@@ -139,10 +141,10 @@ class _Key:
             if not rest:
                 raise SegmentError(f"{self._key!r}: say which field, like field.plan=supporter.")
             return Subject.FIELD, rest.pop(0)
+        if word in TRACKED and word not in known.tracked:
+            raise SegmentError(f"{self._key!r}: {not_counted(word)}")
         if word in list(Subject):
             return Subject(word), ""
-        if word in TRACKED:
-            raise SegmentError(f"{self._key!r}: {comes_with_tracking(word)}")
         if word in known.fields:
             return Subject.FIELD, word
         hint = nearest(word, [*RULE_WORDS, *known.fields])

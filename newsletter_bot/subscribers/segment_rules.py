@@ -44,6 +44,10 @@ class Subject(StrEnum):
     CONFIRMED = "confirmed"
     LAST_RECEIVED = "last_received"
     RECEIVED = "received"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    LAST_OPENED = "last_opened"
+    LAST_CLICKED = "last_clicked"
 
 
 class Match(StrEnum):
@@ -54,9 +58,10 @@ class Match(StrEnum):
     CONTAINS = "contains"
 
 
-# Words that will mean something once opens and clicks are counted. Their rules belong beside
-# Received and When: count and last time of an event, from a table of events.
-TRACKED = ("opened", "clicked", "last_opened", "last_clicked")
+# What is known of a reader only where opens or clicks are counted individually.
+OPENS = frozenset({Subject.OPENED, Subject.LAST_OPENED})
+CLICKS = frozenset({Subject.CLICKED, Subject.LAST_CLICKED})
+TRACKED = OPENS | CLICKS
 
 _FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -124,17 +129,18 @@ class OnList:
 class When:
     """The last time of something lies within a time; without a span, it has never been."""
 
-    subject: Subject  # added, confirmed or last_received
+    subject: Subject  # added, confirmed, or the last of something
     span: Span | None
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """So many issues were accepted for a person within a time."""
+    """So many issues were accepted for a person, opened or clicked in by them, within a time."""
 
     at_least: int | None = None
     at_most: int | None = None
     span: Span = Span()
+    subject: Subject = Subject.RECEIVED  # or opened, or clicked
 
 
 @dataclass(frozen=True, slots=True)

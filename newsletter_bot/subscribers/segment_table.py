@@ -8,6 +8,7 @@ from typing import Any
 
 from newsletter_bot.subscribers.model import SubscriptionState
 from newsletter_bot.subscribers.segment_rules import (
+    CLICKS,
     DEEPEST,
     MOST_RULES,
     TRACKED,
@@ -46,6 +47,15 @@ SET = "set"
 COUNT_WORDS = ("at_least", "at_most")
 TEXT_WORDS = (*(one.value for one in Match), SET)
 RULE_WORDS = (*(one.value for one in Kind), *(one.value for one in Subject))
+# Subjects of which something happened at times, and those that are counted.
+WHEN = (
+    Subject.ADDED,
+    Subject.CONFIRMED,
+    Subject.LAST_RECEIVED,
+    Subject.LAST_OPENED,
+    Subject.LAST_CLICKED,
+)
+COUNTED = (Subject.RECEIVED, Subject.OPENED, Subject.CLICKED)
 HEAD_WORDS = ("title", "description")
 
 
@@ -55,6 +65,7 @@ class Vocabulary:
 
     fields: Collection[str]
     lists: Collection[str]
+    tracked: Collection[str] = ()  # words of `TRACKED` for what is counted individually
 
 
 def read_segment(
@@ -76,9 +87,10 @@ def read_segment(
     return Segment(Group(Kind.ALL, (rule,)) if wrapped else rule, name, **head)
 
 
-def comes_with_tracking(word: str) -> str:
-    """Say why a word of `TRACKED` cannot be used yet."""
-    return f"{word}: opens and clicks are not counted; this rule comes with tracking."
+def not_counted(word: str) -> str:
+    """Say why a word of `TRACKED` cannot be used."""
+    what = "clicks" if word in CLICKS else "opens"
+    return f'{word}: {what} are not counted for each reader: see tracking.{what} = "individual".'
 
 
 def to_table(segment: Segment) -> dict[str, Any]:
@@ -104,10 +116,10 @@ def rule_table(rule: Rule) -> dict[str, Any]:
             return {Subject.LIST.value: name, **state, **_span_table(span)}
         case When(subject, span):
             return {subject.value: NEVER if span is None else _span_table(span)}
-        case Received(at_least, at_most, span):
+        case Received(at_least, at_most, span, subject):
             counts = {"at_least": at_least, "at_most": at_most}
             said = {key: value for key, value in counts.items() if value is not None}
-            return {Subject.RECEIVED.value: {**said, **_span_table(span)}}
+            return {subject.value: {**said, **_span_table(span)}}
 
 
 def _about(subject: Subject, field: str, word: str, value: Any) -> dict[str, Any]:
@@ -140,11 +152,11 @@ class _Reader:
         # What a rule about each subject is read by.
         self._readers: dict[str, Callable[[Mapping[str, Any], Subject, str], Leaf]] = {
             **dict.fromkeys((Subject.NAME, Subject.LANGUAGE, Subject.DOMAIN), self._own_text),
-            **dict.fromkeys((Subject.ADDED, Subject.CONFIRMED, Subject.LAST_RECEIVED), self._when),
+            **dict.fromkeys(WHEN, self._when),
+            **dict.fromkeys(COUNTED, self._counted),
             Subject.FIELD: self._field,
             Subject.TAG: self._tagged,
             Subject.LIST: self._on_list,
-            Subject.RECEIVED: self._received,
         }
 
     def rule(self, table: object, place: str, depth: int) -> Rule:
@@ -162,6 +174,8 @@ class _Reader:
         word = about[0]
         if word in list(Kind):
             return self._group(table, Kind(word), place, depth)
+        if self._known is not None and word in TRACKED and word not in self._known.tracked:
+            raise wrong(place, not_counted(word))
         return self._readers[word](table, Subject(word), place)
 
     def _group(self, table: Mapping[str, Any], kind: Kind, place: str, depth: int) -> Group:
@@ -225,7 +239,7 @@ class _Reader:
         refuse_unknown(said, SPAN_WORDS, inner)
         return When(subject, read_span(said, inner))
 
-    def _received(self, table: Mapping[str, Any], subject: Subject, place: str) -> Leaf:
+    def _counted(self, table: Mapping[str, Any], subject: Subject, place: str) -> Leaf:
         refuse_unknown(table, [subject], place)
         said, inner = table[subject], below(place, subject)
         if not isinstance(said, Mapping):
@@ -236,7 +250,7 @@ class _Reader:
             raise wrong(inner, "say how many, with at_least or at_most.")
         if least is not None and most is not None and least > most:
             raise wrong(inner, "at_least is more than at_most.")
-        return Received(least, most, read_span(said, inner))
+        return Received(least, most, read_span(said, inner), subject)
 
 
 def _compared(
@@ -256,9 +270,6 @@ def _compared(
 
 
 def _nothing_known(table: Mapping[str, Any], place: str) -> SegmentError:
-    tracked = next((word for word in table if word in TRACKED), None)
-    if tracked is not None:
-        return wrong(place, comes_with_tracking(tracked))
     if not table:
         return wrong(place, "an empty rule.")
     word = next(iter(table))

@@ -18,7 +18,7 @@ from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.model import Subscriber
 from newsletter_bot.subscribers.segment_explain import Told, explain, in_words
 from newsletter_bot.subscribers.segment_query import parse_query
-from newsletter_bot.subscribers.segment_rules import Leaf, Now, Segment, leaves
+from newsletter_bot.subscribers.segment_rules import CLICKS, OPENS, Leaf, Now, Segment, leaves
 from newsletter_bot.subscribers.segment_table import Vocabulary, read_segment
 from newsletter_bot.subscribers.segment_values import SegmentError, nearest
 from newsletter_bot.subscribers.segments_store import SegmentsStore
@@ -61,8 +61,13 @@ class Segments:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The fields and lists that rules may name."""
-        return Vocabulary(self._settings.subscribers.fields, self._settings.list_ids)
+        """The fields and lists that rules may name, and whether they may ask of visits."""
+        table = self._settings.tracking
+        opens = OPENS if table.opens == "individual" else frozenset()
+        clicks = CLICKS if table.clicks == "individual" else frozenset()
+        return Vocabulary(
+            self._settings.subscribers.fields, self._settings.list_ids, opens | clicks
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return what segments there are: the names of their files."""

@@ -22,16 +22,17 @@ from sqlalchemy import (
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (
     deliveries,
+    events,
     issues,
     subscribers,
     subscription_changes,
     subscriptions,
     suppressions,
 )
-from newsletter_bot.subscribers.conditions_store import ACCEPTED, CONFIRM, ISSUE, condition
+from newsletter_bot.subscribers.conditions_store import ACCEPTED, CONFIRM, HUMAN, ISSUE, condition
 from newsletter_bot.subscribers.model import Subscriber, SubscriptionState
-from newsletter_bot.subscribers.segment_explain import Facts
-from newsletter_bot.subscribers.segment_rules import Now, Rule
+from newsletter_bot.subscribers.segment_explain import Facts, Visited
+from newsletter_bot.subscribers.segment_rules import Now, Rule, Subject
 
 _PAGE = 2000
 _KNOWN = subscribers.c.erased_at.is_(None)  # who was forgotten is nobody
@@ -133,7 +134,19 @@ def _facts(connection: Connection, row: RowMapping) -> Facts:
         added_at=row["added_at"],
         confirmed_at=connection.execute(confirmed).scalar(),
         received=tuple(connection.execute(_received(who)).scalars()),
+        opened=_visited(connection, who, Subject.OPENED),
+        clicked=_visited(connection, who, Subject.CLICKED),
     )
+
+
+def _visited(connection: Connection, who: int, subject: Subject) -> tuple[Visited, ...]:
+    query = select(events.c.issue_id, events.c.at).where(
+        events.c.subscriber_id == who,
+        events.c.kind == subject.value,
+        events.c.actor == HUMAN,
+        events.c.issue_id.is_not(None),
+    )
+    return tuple((row[0], row[1]) for row in connection.execute(query))
 
 
 def _received(who: int) -> Select[Any]:

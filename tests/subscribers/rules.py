@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert
 from newsletter_bot.settings import Settings
 from newsletter_bot.storage.tables import (
     deliveries,
+    events,
     issues,
     renderings,
     subscribers,
@@ -21,6 +22,7 @@ from newsletter_bot.storage.tables import (
 )
 from newsletter_bot.subscribers.model import SubscriptionState
 from newsletter_bot.subscribers.segment_rules import (
+    TRACKED,
     Filled,
     Group,
     Kind,
@@ -54,9 +56,11 @@ all = [
 ]
 """
 
-KNOWN = Vocabulary(FIELDS, LISTS)
+KNOWN = Vocabulary(FIELDS, LISTS, TRACKED)
 _TEXT_SUBJECTS = (Subject.FIELD, Subject.NAME, Subject.LANGUAGE, Subject.DOMAIN)
 _ISSUES = 5
+_LAST = (Subject.LAST_RECEIVED, Subject.LAST_OPENED, Subject.LAST_CLICKED)
+_COUNTED = (Subject.RECEIVED, Subject.OPENED, Subject.CLICKED)
 
 # What databases and query strings could stumble over: case, wildcards, escapes, other alphabets.
 _ODD = ["", "A", "a", "aB", "Ab,c", "a%", "a_", "/a", "\\", "ß", "SS", "İ", "é", "É", "か\u3099"]
@@ -113,7 +117,7 @@ _on_list = st.builds(
     _spans,
 )
 _when = st.builds(When, st.just(Subject.ADDED), _bounded) | st.builds(
-    When, st.sampled_from([Subject.CONFIRMED, Subject.LAST_RECEIVED]), st.none() | _bounded
+    When, st.sampled_from([Subject.CONFIRMED, *_LAST]), st.none() | _bounded
 )
 
 
@@ -122,7 +126,7 @@ def _received(draw: st.DrawFn) -> Rule:
     least = draw(st.none() | st.integers(0, 3))
     some = st.integers(least or 0, 4)
     most = draw(some if least is None else st.none() | some)
-    return Received(least, most, draw(_spans))
+    return Received(least, most, draw(_spans), draw(st.sampled_from(_COUNTED)))
 
 
 _leaves: st.SearchStrategy[Rule] = st.one_of(
@@ -154,6 +158,7 @@ class Reader:
     lists: dict[str, tuple[str, int]]
     confirmed: list[int]
     received: dict[int, tuple[str, int]]  # issue → state and when; the last is a sequence message
+    visits: list[tuple[int, str, str, int]]  # issue, what it was, by whom, and when
 
 
 _times = st.integers(NOW - 60 * DAY, NOW)
@@ -175,6 +180,15 @@ READERS = st.lists(
             st.integers(1, _ISSUES),
             st.tuples(st.sampled_from(["accepted", "accepted", "refused", "planned"]), _times),
         ),
+        st.lists(
+            st.tuples(
+                st.integers(1, _ISSUES),
+                st.sampled_from(["opened", "clicked", "clicked", "bounced"]),
+                st.sampled_from(["human", "human", "machine", "unknown", ""]),
+                _times,
+            ),
+            max_size=5,
+        ),
     ),
     min_size=1,
     max_size=4,
@@ -187,7 +201,15 @@ def key(at: int, domain: str) -> str:
 
 def store(connection: Connection, readers: list[Reader]) -> None:
     """Write people in place of those who were there."""
-    for table in (deliveries, subscription_changes, subscriptions, issues, renderings, subscribers):
+    for table in (
+        events,
+        deliveries,
+        subscription_changes,
+        subscriptions,
+        issues,
+        renderings,
+        subscribers,
+    ):
         connection.execute(table.delete())
     connection.execute(insert(renderings).values(hash="h", content="", made_at=NOW))
     for at in range(1, _ISSUES + 1):
@@ -214,3 +236,7 @@ def _store_one(connection: Connection, at: int, one: Reader) -> None:
     for issue, (state, when) in one.received.items():
         row = {"issue_id": issue, "subscriber_id": at, "list": "weekly", "state": state}
         connection.execute(insert(deliveries).values(attempts=1, reason="", changed_at=when, **row))
+    for number, (issue, kind, actor, when) in enumerate(one.visits):
+        row = {"source": "link", "key": f"{at}:{number}", "kind": kind, "actor": actor}
+        row |= {"issue_id": issue, "subscriber_id": at, "at": when, "received_at": when}
+        connection.execute(insert(events).values(row))

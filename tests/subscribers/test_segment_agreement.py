@@ -20,7 +20,7 @@ from newsletter_bot.subscribers.segment_rules import (
 from newsletter_bot.subscribers.segments_store import SegmentsStore
 from tests.subscribers.rules import READERS, SEGMENTS, Reader, key, now, store
 
-_ODD = Reader("ÀB", "", "example.com", {}, [], 1, {}, [], {})
+_ODD = Reader("ÀB", "", "example.com", {}, [], 1, {}, [], {}, [])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)

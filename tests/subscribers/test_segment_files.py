@@ -113,9 +113,9 @@ def test_the_nearest_name_is_suggested(segments: Segments, write: Write) -> None
         ("all = [{received = {at_least = 3, at_most = 2}}]", "at_least is more than at_most"),
         (
             "all = [{opened = {at_least = 3}}]",
-            r"all\[0\]: opened: opens and clicks are not counted",
+            r"all\[0\]: opened: opens are not counted for each reader",
         ),
-        ("all = [{last_clicked = {within = '3d'}}]", "comes with tracking"),
+        ("all = [{last_clicked = {within = '3d'}}]", "clicks are not counted for each reader"),
         ('not = {not = {any = [{tga = "a"}]}}', r"not.not.any\[0\]: unknown word 'tga'"),
         ("all = " + "[{not = " * 9 + '[{tag = "a"}]' + "}]" * 9, "nested deeper than 8"),
         ("all = " + "[" * 3000 + "]" * 3000, "no TOML"),

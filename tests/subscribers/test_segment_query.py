@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from newsletter_bot.subscribers.segment_query import parse_query, to_query
 from newsletter_bot.subscribers.segment_rules import Group, Kind, Received, Segment, Tagged
-from newsletter_bot.subscribers.segment_table import read_segment, to_table
+from newsletter_bot.subscribers.segment_table import Vocabulary, read_segment, to_table
 from newsletter_bot.subscribers.segment_values import SegmentError
 from tests.subscribers.rules import KNOWN, SEGMENTS
 
@@ -76,7 +76,6 @@ def test_numbers_tell_apart_what_would_be_taken_for_one() -> None:
         ("any.=x", "a rule is called like"),
         ("tag~0=x", "a rule is called like"),
         ("field=plan", "say which field"),
-        ("opened.at_least=3", "comes with tracking"),
         ("received.at_least=three", "a number from 0"),
         ("received.at_least=-1", "a number from 0"),
         ("received.within=90d", "say how many"),
@@ -102,6 +101,14 @@ def test_numbers_tell_apart_what_would_be_taken_for_one() -> None:
 def test_what_is_no_query_is_refused_with_a_sentence(query: str, said: str) -> None:
     with pytest.raises(SegmentError, match=said):
         parse_query(query, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("query", "what"), [("opened.at_least=3", "opens"), ("last_clicked=never", "clicks")]
+)
+def test_what_is_not_counted_of_each_reader_is_asked_in_vain(query: str, what: str) -> None:
+    with pytest.raises(SegmentError, match=f"{what} are not counted for each reader"):
+        parse_query(query, Vocabulary(KNOWN.fields, KNOWN.lists))
 
 
 def test_as_many_rules_and_as_deep_as_allowed_are_read() -> None:

@@ -7,10 +7,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Engine, event, select, text, update
+from sqlalchemy import Engine, event, insert, select, text, update
 
+from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.errors import DataError
+from newsletter_bot.rendering.model import Rendering
+from newsletter_bot.settings.tables import TrackingTable
 from newsletter_bot.storage.engine import open_engine
-from newsletter_bot.storage.tables import subscribers
+from newsletter_bot.storage.tables import events, subscribers
 from newsletter_bot.subscribers.address import AddressError, parse_address
 from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.model import NewSubscriber
@@ -162,3 +166,41 @@ def test_a_day_begins_in_the_newsletters_own_zone(
             connection.execute(update(subscribers).values(added_at=at))
         assert segments.count(segments.parse_query("added.since=2026-09-01")) == expected
         assert segments.count(segments.parse_query("added.before=2026-09-01")) == 4 - expected
+
+
+def test_who_clicked_as_a_human_is_found_where_readers_are_counted(
+    engine: Engine, people: SubscriberStore, tmp_path: Path
+) -> None:
+    table = TrackingTable(clicks="individual", opens="aggregate")
+    counting = settings(tmp_path).model_copy(update={"tracking": table})
+    segments = Segments(counting, lambda: engine, lambda: float(NOW))
+    issue = PlanStore(engine).plan(Rendering("x", ((),), (), (), "en"), "T", ["weekly"]).id
+    visits = [(1, "clicked", "human"), (1, "clicked", "human"), (2, "clicked", "machine")]
+    visits += [(3, "clicked", "unknown"), (4, "opened", "human")]
+    with engine.begin() as connection:
+        for at, (who, kind, actor) in enumerate(visits):
+            row: dict[str, object] = {"source": "link", "key": str(at), "kind": kind}
+            row |= {"actor": actor, "issue_id": issue, "subscriber_id": who}
+            row |= {"at": NOW - DAY, "received_at": NOW}
+            connection.execute(insert(events).values(row))
+    once = segments.parse_query("clicked.at_least=1&clicked.within=7d")
+    assert [one.name for one in segments.people(once)] == ["Ada"]
+    assert segments.count(segments.parse_query("clicked.at_least=2")) == 0  # issues, not clicks
+    assert segments.count(segments.parse_query("last_clicked=never")) == 3
+    told = segments.explain(once, "ada@example.com")
+    assert told is not None
+    assert told.parts[0].rule == "clicked in at least 1 issues within 7d"
+    assert told.parts[0].why == "clicked in 1 within 7d"
+    with pytest.raises(DataError, match="opens are not counted for each reader"):
+        segments.parse_query("opened.at_least=1")
+
+
+def test_a_rule_about_opens_warns_of_them(
+    engine: Engine, people: SubscriberStore, tmp_path: Path
+) -> None:
+    counting = settings(tmp_path).model_copy(update={"tracking": TrackingTable(opens="individual")})
+    segments = Segments(counting, lambda: engine, lambda: float(NOW))
+    for query in ("opened.at_most=0", "last_opened=never"):
+        told = segments.explain(segments.parse_query(query), "ada@example.com")
+        assert told is not None
+        assert told.parts[0].why.endswith("(opens are unreliable)")
