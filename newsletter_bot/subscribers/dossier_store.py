@@ -137,7 +137,7 @@ _HAPPENED = (
     "agent",
     "consequence",
 )
-_TOLD = ("list", "state", "attempts", "attempted_at", "changed_at", "reason")
+_TOLD = ("list", "state", "attempts", "attempted_at", "changed_at", "reason", "variant")
 
 
 def _suppression(
