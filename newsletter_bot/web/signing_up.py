@@ -175,10 +175,18 @@ class SigningUp:
         page = "subscribe/embed" if form.one("embedded") else "subscribe"
         return Evidence(
             page=self._answers.link(page) if ours else visitor.referer,
-            wording=self._answers.say(visitor.language, "consent") if ours else "",
+            wording=self._wording(visitor.language) if ours else "",
             version=self._signup.version,
             prefix=visitor.prefix,
         )
+
+    def _wording(self, language: str) -> str:
+        """Return what is agreed to by pressing the button; that includes being counted, by name."""
+        table = self._settings.tracking
+        counted = {"consent_clicks": table.clicks, "consent_opens": table.opens}
+        names = ["consent", *(name for name, how in counted.items() if how == "individual")]
+        said = [self._answers.say(language, name) for name in names]
+        return ("" if said[0].endswith("。") else " ").join(said)
 
     # ── pages ────────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +225,7 @@ class SigningUp:
             problems=problems,
             message=say(language, shown.message, minutes=minutes) if shown.message else "",
             token=shown.token,
-            consent=say(language, "consent"),
+            consent=self._wording(language),
             embedded=shown.embedded,
             **self._places(shown),
             **self._offers(),

@@ -382,3 +382,25 @@ def test_the_page_allows_scripts_of_its_own_files_alone(site: Site) -> None:
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
     assert "form-action 'self'" in policy
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('clicks = "individual"', ["which links of these mails I follow"]),
+        ('clicks = "individual"\nopens = "individual"', ["which links", "when I open these mails"]),
+        ('clicks = "aggregate"\nopens = "aggregate"', []),
+        ("", []),
+    ],
+)
+def test_who_will_be_counted_by_name_is_told_and_agrees(
+    site_with: Callable[..., Site], lines: str, said: list[str]
+) -> None:
+    site = site_with(f"[tracking]\n{lines}")
+    page = site.web.get("/subscribe", headers={"Accept-Language": "en"}).text
+    site.sign_up(headers={"Accept-Language": "en"})
+    wording = site.rows("signups")[0]["consent"]["wording"]
+    assert ("it is noted" in page) is ("it is noted" in wording) is bool(said)
+    for one in said:
+        assert one in page
+        assert one in wording
