@@ -169,6 +169,8 @@ class Sender:
         return relay.failures > 0 and any(one.session is not None for one in lanes)
 
     def _may_fill(self, lane: Lane, now: float) -> bool:
+        if lane.relay.failures and lane.held:
+            return False  # it is tried with one message, whatever a session of it takes
         return lane.room > 0 and lane.relay.pace.allows(now) and not self._ledger.full
 
     def _begin_next(self, lane: Lane, now: float) -> bool:

@@ -29,6 +29,7 @@ class Waiting:
         self._means = means
         self._issue_id = issue_id
         self._run = run
+        self._asked_of_test: tuple[int | None] | None = None
 
     def until(self) -> float:
         """Say until when nothing happens by itself (time.monotonic)."""
@@ -53,7 +54,7 @@ class Waiting:
         """Tell whether a run with nothing on its way has a reason to stay."""
         if self.is_halted():
             return False
-        waiting = [one for one in self._means.relays if self._means.backlog.waiting(one)]
+        waiting = [one for one in self._means.relays if self._has_work(one)]
         if self._run.wait and self._means.store.now() >= self._means.deadline:
             self._means.store.expire(self._issue_id)
             if waiting:
@@ -64,7 +65,15 @@ class Waiting:
             if all(hindrances):
                 self._give_up([one for one in hindrances if one is not None])
             return not all(hindrances)
-        return self._run.wait and self._deferred_will_be_due()
+        if not self._run.wait:
+            return False
+        deferred = self._deferred_will_be_due()
+        return self._waits_for_test() if self._test_until() is not None else deferred
+
+    def _has_work(self, relay: Relay) -> bool:
+        """Tell whether anything waits for a relay; while it rests, nobody else reads on."""
+        backlog, now = self._means.backlog, self._means.store.now()
+        return backlog.has_more_than(0, relay, now) or backlog.waiting(relay)
 
     def _hindrance(self, relay: Relay) -> Hindrance | None:
         """Return why a relay that has deliveries to make cannot make them in this run."""
@@ -92,6 +101,19 @@ class Waiting:
         else:
             broken = next(one for one in hindrances if one.until is None)
             self._run.give_up(broken.reason)
+
+    def _test_until(self) -> int | None:
+        if self._asked_of_test is None:  # once: the sample has been tried, so it stays the same
+            self._asked_of_test = (self._means.test_until(),)
+        return self._asked_of_test[0]
+
+    def _waits_for_test(self) -> bool:
+        """Tell whether the decision is still to come; then this run ends, for the next has it."""
+        until = self._test_until()
+        if until is None or self._means.store.now() >= until:
+            return False
+        self._run.waiting = "the subjects are being tested"
+        return True
 
     def _deferred_will_be_due(self) -> bool:
         due = self._means.store.next_deferred(self._issue_id)
