@@ -35,6 +35,9 @@ def text(told: Any, *path: str) -> str:
     found = value(told, *path)
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""
+    # Nearly all are plain already, and thousands come in a second.
+    if isinstance(found, str) and found.isascii() and found.isprintable() and "  " not in found:
+        return found.strip()[:_LONGEST]
     # JSON can write halves of a character (lone surrogates), which no database takes.
     whole = str(found)[: 2 * _LONGEST].encode("utf-8", errors="replace").decode()
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", whole).strip()[:_LONGEST]
