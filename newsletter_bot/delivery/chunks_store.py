@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from newsletter_bot.delivery.calls.chunks import Chunk
 from newsletter_bot.delivery.changes_store import settle
@@ -18,6 +18,7 @@ from newsletter_bot.storage.tables import chunks, deliveries, issues
 # Deliveries of a chunk that has no outcome yet: in these states, and in no other.
 UNSETTLED = (DeliveryState.SENDING, DeliveryState.UNKNOWN, DeliveryState.PLANNED)
 _PAGE = 500
+_KEPT = 7 * 86_400  # seconds
 
 
 class ChunkStore:
@@ -75,6 +76,12 @@ class ChunkStore:
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
         return [Chunk(key, relay, tuple(ids), hashed, at) for key, relay, ids, hashed, at in found]
+
+    def forget(self) -> None:
+        """Remove what ended long ago, of all issues: there may be one for each message."""
+        old = chunks.c.ended_at < int(self._clock()) - _KEPT
+        with self._engine.begin() as connection:
+            connection.execute(delete(chunks).where(old))
 
     def states(self, ids: Sequence[int]) -> Mapping[int, DeliveryState]:
         """Return how deliveries of this issue stand; those that are gone are left out."""

@@ -64,6 +64,7 @@ class OpenCalls:
         It is stopped with the run.
         """
         chunks = self._chunks(issue)
+        chunks.forget()
         if not chunks.open():
             return None
         stop = threading.Event()

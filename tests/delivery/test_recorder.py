@@ -41,6 +41,14 @@ def test_places_are_used_again(file: Path) -> None:
         assert Recorder(file).found(RUN) == {30_000}
 
 
+def test_there_is_room_for_as_many_as_all_sessions_may_hold(file: Path) -> None:
+    many = range(1, 64 * 500 + 1)
+    with Recorder(file).recording(RUN, len(many)) as recorder:
+        for one in many:
+            recorder.beyond(one)
+        assert Recorder(file).found(RUN) == set(many)
+
+
 def test_a_run_begins_with_empty_notes(file: Path) -> None:
     with Recorder(file).recording("the run before") as recorder:
         recorder.beyond(7)

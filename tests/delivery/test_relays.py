@@ -153,6 +153,16 @@ RELAYS = [
 LISTS = [{"id": "weekly", "name": "Weekly"}, {"id": "daily", "name": "Daily"}]
 
 
+def test_a_relay_that_asks_for_a_long_wait_gets_it_or_is_given_up() -> None:
+    hasty, patient, short = relay("hasty"), relay("patient"), relay("short")
+    hasty.fail("429", 100.0, lasting=False, patient=False, wait=3600.0)
+    patient.fail("429", 100.0, lasting=False, patient=True, wait=3600.0)
+    short.fail("429", 100.0, lasting=False, patient=False, wait=30.0)
+    assert (hasty.down, patient.down, short.down) == (True, False, False)
+    assert (patient.rests_until, short.rests_until) == (3700.0, 130.0)
+    assert hasty.asked_until == 3700.0
+
+
 def test_settings_become_relays_and_last_times_failures_count(
     engine: Engine, tmp_path: Path
 ) -> None:

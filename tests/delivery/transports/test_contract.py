@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from newsletter_bot.delivery.calls.transport import CallTransport
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome
 from newsletter_bot.delivery.single import hand_over
-from newsletter_bot.delivery.transports import Session, Transport, kinds, maildir, smtp
+from newsletter_bot.delivery.transports import Session, Transport, kinds, maildir, resend, smtp
+from tests.servers.providers import fake, provider_server
 
 MakeTransport = Callable[..., Transport]
 
 
-@pytest.fixture(params=["maildir", "smtp", "smtp without pipelining"])
-def transport(request: pytest.FixtureRequest, tmp_path: Path, smtp_server: Any) -> Transport:
+@pytest.fixture(params=["maildir", "smtp", "smtp without pipelining", "resend"])
+def transport(
+    request: pytest.FixtureRequest, tmp_path: Path, smtp_server: Any
+) -> Iterator[Transport]:
     if request.param == "maildir":
-        return maildir.open_transport(maildir.Options(path="box"), tmp_path)
-    server = smtp_server(pipelining=request.param == "smtp")
-    return smtp.open_transport(smtp.Options(port=server.port, tls="none"), tmp_path)
+        yield maildir.open_transport(maildir.Options(path="box"), tmp_path)
+    elif request.param == "resend":
+        with provider_server(fake("resend")) as provider:
+            options = provider.behaviour.options(provider.url)
+            yield resend.open_transport(resend.Options.model_validate(options), tmp_path)
+    else:
+        server = smtp_server(pipelining=request.param == "smtp")
+        yield smtp.open_transport(smtp.Options(port=server.port, tls="none"), tmp_path)
 
 
 def message(number: int, body: str = "Hello\r\n") -> Message:
@@ -53,19 +62,22 @@ def test_a_message_is_announced_before_it_can_be_delivered(transport: Transport)
         assert events.index(("before", number)) < events.index(("after", number))
 
 
-def test_a_session_takes_two_messages_at_a_time_and_never_waits(transport: Transport) -> None:
+def test_a_session_takes_two_messages_or_a_batch_at_a_time_and_never_waits(
+    transport: Transport,
+) -> None:
     rung = threading.Event()
     session = transport.open(lambda _one: None, rung.set)
     until(session, lambda: session.room > 0)
-    assert session.room == 2
-    for number in (1, 2):
+    most = session.room
+    assert most == (100 if isinstance(transport, CallTransport) else 2)
+    for number in range(most):
         session.give(message(number))
     assert session.room == 0
     assert until(session, lambda: True) == []  # nothing leaves that was not cleared
-    for number in (1, 2):
+    for number in range(most):
         session.clear(message(number))
-    made = until(session, lambda: session.room == 2)
-    assert [one.delivery_id for one, _ in made] == [1, 2]
+    made = until(session, lambda: session.room == most)
+    assert [one.delivery_id for one, _ in made] == list(range(most))
     session.finish()
     assert session.room == 0
     until(session, lambda: session.closed)
