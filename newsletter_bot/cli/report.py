@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -141,9 +141,8 @@ def _times(timing: Timing) -> Table:
 
 
 def _readers(figures: Figures) -> Table:
-    table = _table(("", "", ""))
+    table = _table(("", "", ""), (0, 2))
     table.columns[-1].no_wrap = False
-    table.columns[-1].justify = "left"
     clicks = figures.clicks
     machines = f"clicks of machines {clicks.machine:,}, unknown {clicks.unknown:,}"
     rows: list[tuple[str, Share | str, str]] = [
@@ -220,17 +219,17 @@ def _print(session: Session, title: str, table: Table) -> None:
     session.console.print()
 
 
-def _table(head: Iterable[str]) -> Table:
+def _table(head: Iterable[str], texts: Sequence[int] = (0,)) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
-        side: JustifyMethod = "left" if place == 0 else "right"
+        side: JustifyMethod = "left" if place in texts else "right"
         table.add_column(name, justify=side, no_wrap=place > 0)
     table.show_header = any(head)
     return table
 
 
 def _plain(found: tables.Table) -> Table:
-    table = _table(found.head)
+    table = _table(found.head, found.texts)
     for row in found.rows[: _MOST + 4]:
         table.add_row(*(_cell(one) for one in row))
     return table
@@ -238,8 +237,7 @@ def _plain(found: tables.Table) -> Table:
 
 def _barred(found: tables.Table, by: int, most: int = 0) -> Table:
     """Draw rows with a bar of the numbers in one column."""
-    table = _table((*found.head, ""))
-    table.columns[-1].justify = "left"
+    table = _table((*found.head, ""), (*found.texts, len(found.head)))
     rows = found.rows[: _MOST + 4]
     numbers = [row[by] if isinstance(row[by], int) else 0 for row in rows]
     most = most or max((int(one) for one in numbers), default=0)

@@ -54,7 +54,7 @@ class Reports:
                 figures=figures,
                 timing=_timing(moment, row),
                 domains=_domains(moment, row, figures),
-                failures=failures(told, _told_of(figures)),
+                failures=failures(told, _failed(moment, row, figures.tally)),
                 skipped=skipped(told),
                 items=item_clicks(links, clicks),
                 opens=events_store.opens(moment, row.id),
@@ -173,10 +173,13 @@ def _domains(moment: Moment, row: Planned, figures: Figures) -> list[Domain]:
     return [*found, others] if others.readers else found
 
 
-def _told_of(figures: Figures) -> dict[str, int]:
-    tally = figures.tally
-    told = {"refused": tally.refused, "expired": tally.expired, "deferred": tally.deferred}
-    return {**told, "bounced": figures.bounced}
+def _failed(moment: Moment, row: Planned, tally: Tally) -> dict[tuple[str, str], int]:
+    later = numbers_store.came_back_by_class(moment, row.id)
+    at_once = {"refused": tally.refused, "expired": tally.expired, "deferred": tally.deferred}
+    return {
+        **{(when, ""): count for when, count in at_once.items()},
+        **{("bounced", fault): count for fault, count in later.items()},
+    }
 
 
 def _subject_test(moment: Moment, row: Planned) -> SubjectTest | None:

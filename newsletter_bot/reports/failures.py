@@ -19,25 +19,27 @@ _OWN_WORDS = (
     *("paused by the reader", "the issue was cancelled", "outcome unknown"),
 )
 _OTHER = "other reasons"
-_NOT_LOOKED_AT = Verdict(Fault.SOFT, "not-looked-at", "")
+_NOT_LOOKED_AT = "not-looked-at"
 
 
-def failures(told: Iterable[Said], totals: Mapping[str, int]) -> list[Failure]:
+def failures(told: Iterable[Said], totals: Mapping[tuple[str, str], int]) -> list[Failure]:
     """Count what servers said by its class, the most frequent first.
 
-    `totals` are those of each time: what is missing had too many different words to look at.
+    `totals` are all of each time and class, as far as that is known: what is missing was said in
+    too many different words to look at.
     """
     found: Counter[tuple[str, str, Verdict]] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     judged: dict[tuple[str, str, str], Verdict] = {}
     for one in told:
         if one.when in _TOLD_BY_SERVERS:
             words = said(one.words)
-            verdict = _verdict(one, words, judged)
-            found[one.when, words, verdict] += one.readers
-    for when, total in totals.items():
-        seen = sum(count for key, count in found.items() if key[0] == when)
-        if total > seen:
-            found[when, "", _NOT_LOOKED_AT] += total - seen
+            found[one.when, words, _verdict(one, words, judged)] += one.readers
+            seen[one.when, one.fault] += one.readers
+    for (when, fault), total in totals.items():
+        if total > seen[when, fault]:
+            verdict = Verdict(_known(fault) or Fault.SOFT, _NOT_LOOKED_AT, "")
+            found[when, "", verdict] += total - seen[when, fault]
     return sorted(_folded(found), key=_order)
 
 
@@ -55,10 +57,13 @@ def _verdict(one: Said, words: str, judged: dict[tuple[str, str, str], Verdict])
     key = words, one.status, one.fault
     if key not in judged:
         few = len(judged) < _JUDGED
-        seen = judge(one.words, one.status) if few else _NOT_LOOKED_AT
-        known = one.fault in set(Fault)
-        judged[key] = Verdict(Fault(one.fault) if known else seen.fault, seen.rule, "")
+        found = judge(one.words, one.status) if few else Verdict(Fault.SOFT, _NOT_LOOKED_AT, "")
+        judged[key] = Verdict(_known(one.fault) or found.fault, found.rule, "")
     return judged[key]
+
+
+def _known(fault: str) -> Fault | None:
+    return Fault(fault) if fault in set(Fault) else None
 
 
 def _folded(found: Mapping[tuple[str, str, Verdict], int]) -> Iterable[Failure]:

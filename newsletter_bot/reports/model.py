@@ -47,7 +47,7 @@ def written(percent: float) -> str:
         return f"{percent:.0f}{_PERCENT}"
     if percent > _NEARLY_ALL:
         return f">{_NO_BREAK}{_NEARLY_ALL}{_PERCENT}"
-    return f"{percent:.1f}{_PERCENT}" if percent >= 1 else f"{percent:.2g}{_PERCENT}"
+    return f"{percent:.1f}{_PERCENT}" if percent >= 1 else f"{percent:#.2g}{_PERCENT}"
 
 
 @dataclass(frozen=True, slots=True)

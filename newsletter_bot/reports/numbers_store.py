@@ -244,6 +244,18 @@ def came_back(connection: Connection, issue_ids: Iterable[int]) -> dict[int, int
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def came_back_by_class(connection: Connection, issue_id: int) -> dict[str, int]:
+    """Count by class the accepted messages that did not arrive after all."""
+    kind = events.c["class"]
+    query = (
+        select(kind, func.count(deliveries.c.id.distinct()))
+        .join_from(events, deliveries, deliveries.c.id == events.c.delivery_id)
+        .where(*_came_back(), events.c.issue_id == issue_id)
+        .group_by(kind)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def _came_back() -> tuple[ColumnElement[bool], ...]:
     # What our own relay refused may have been accepted when it was tried again.
     later = events.c.source != RELAY

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from newsletter_bot.reports.words import shortened
 
-_NARROW, _WIDE = 24, 54  # columns of a label on a phone, and on a page
+_NARROW, _WIDE = 36, 62  # columns of label and value together: on a phone, on a page
 _ROW, _BAR = 48, 14
 _ABOVE = 30  # of columns, for words
 _TALL = 150
@@ -72,7 +72,9 @@ def line(kind: str, x: tuple[float, float], y: tuple[float, float]) -> Markup:
 
 def words(text: str, x: float, y: float, kind: str = "", anchor: str = "start") -> Markup:
     """Write words; `x` in percent."""
-    shape = Markup('<text class="{}" x="{}%" y="{}" text-anchor="{}">{}</text>')
+    shape = Markup(
+        '<text class="{}" paint-order="stroke" x="{}%" y="{}" text-anchor="{}">{}</text>'
+    )
     return shape.format(kind or "word", _short(x), _short(y), anchor, escape(text))
 
 
@@ -82,18 +84,18 @@ def bars(bars_: Sequence[Bar]) -> tuple[float, list[Markup]]:
     drawn: list[Markup] = []
     for place, one in enumerate(bars_):
         top = place * _ROW
-        drawn += _label(one.label, top + 15)
-        drawn.append(words(one.value, 100, top + 15, "value", "end"))
+        drawn += _label(one.label, one.value, top + 15)
         drawn.append(rect("track", (0, 100), (top + 22, _BAR)))
         drawn += _parts(one.parts, widest, top + 22, _BAR)
     return len(bars_) * _ROW - 6, drawn
 
 
-def _label(text: str, y: float) -> list[Markup]:
-    short, long = shortened(text, _NARROW), shortened(text, _WIDE)
+def _label(text: str, value: str, y: float) -> list[Markup]:
+    said = words(value, 100, y, "value", "end")
+    short, long = (shortened(text, room - len(value)) for room in (_NARROW, _WIDE))
     if short == long:
-        return [words(text, 0, y, "label")]
-    return [words(short, 0, y, "label narrow"), words(long, 0, y, "label wide")]
+        return [words(text, 0, y, "label"), said]
+    return [words(short, 0, y, "label narrow"), words(long, 0, y, "label wide"), said]
 
 
 def _parts(
@@ -178,8 +180,7 @@ def intervals(rows: Sequence[tuple[str, str, float, float, float]]) -> tuple[flo
     drawn: list[Markup] = []
     for place, (label, said, low, value, high) in enumerate(rows):
         top = place * _ROW
-        drawn += _label(label, top + 15)
-        drawn.append(words(said, 100, top + 15, "value", "end"))
+        drawn += _label(label, said, top + 15)
         drawn.append(line("track-line", (0, 100), (top + 30, top + 30)))
         across = 100 * low / most, 100 * (high - low) / most
         drawn.append(rect("part c1 range", across, (top + 25, 10)))

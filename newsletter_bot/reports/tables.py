@@ -20,6 +20,7 @@ class Table:
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    texts: Sequence[int] = (0,)  # the columns that hold words, not numbers
 
 
 def outcomes(figures: Figures) -> Table:
@@ -76,7 +77,8 @@ def failures(found: Sequence[Failure]) -> Table:
     more = found[_MOST_FAILURES:]
     if more:
         rows.append((f"{len(more):,} other reasons", "", "", sum(one.readers for one in more)))
-    return Table("What servers said", ("Words", "When", "Class", "Readers"), rows)
+    head = ("Words", "When", "Class", "Readers")
+    return Table("What servers said", head, rows, texts=(0, 1, 2))
 
 
 def left(figures: Figures) -> Table:
@@ -129,7 +131,7 @@ def list_growth(found: Sequence[Growth]) -> Table:
         for growth in found
         for one in growth.lists
     ]
-    return Table("The numbers", head, rows)
+    return Table("The numbers", head, rows, texts=(0, 1, 6))
 
 
 def comparison(found: Comparison) -> Table:
@@ -152,7 +154,7 @@ def comparison(found: Comparison) -> Table:
         )
         for row in found.rows
     ]
-    return Table("All numbers", head, rows)
+    return Table("All numbers", head, rows, texts=(0, 1, 2))
 
 
 def _deliveries(one: Figures) -> tuple[Cell, ...]:
