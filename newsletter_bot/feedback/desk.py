@@ -28,7 +28,7 @@ from newsletter_bot.subscribers.tokens import TokenSigner
 Say = Callable[[str, str, str], object]  # key, title, text: see Alerts.say
 _Written = tuple[Told, Tie, str]
 
-_MOST = 500  # events of one transaction, as other changes wait for it
+_MOST = 1000  # events of one transaction, as other changes wait for it
 _ACTING = frozenset(
     {
         EventKind.BOUNCED,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from newsletter_bot.feedback.raw_store import MAIL, keep
 from newsletter_bot.storage.writer import Change, Writer
@@ -12,9 +13,13 @@ from newsletter_bot.storage.writer import Change, Writer
 _LONGEST_KEY = 200  # characters; of what is longer, its hash
 
 
-def key_of_mail(body: bytes) -> str:
-    """Return what a mail is known again by: its bytes, and nothing that it says of itself."""
-    return hashlib.sha256(body).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something to keep: under its key it is kept once."""
+
+    source: str
+    key: str
+    body: bytes
 
 
 class Intake:
@@ -29,15 +34,21 @@ class Intake:
 
         Raises TryAgainError.
         """
-        return self.keep(MAIL, body, key_of_mail(body))
+        return self.keep(MAIL, body, hashlib.sha256(body).hexdigest())
 
     def keep(self, source: str, body: bytes, key: str) -> bool:
         """Keep what a source brought under a key of its own; as `keep_mail`."""
-        return self._writer.run(self.keeping(source, body, key))
+        return self._writer.run(self.keeping([Kept(source, key, body)]))[0]
 
-    def keeping(self, source: str, body: bytes, key: str) -> Change[bool]:
+    def keeping(self, several: Sequence[Kept]) -> Change[list[bool]]:
         """Return what `keep` does as a change for the Writer, which may wait elsewhere."""
         now = int(self._clock())
-        if len(key) > _LONGEST_KEY or not key.isprintable():
-            key = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-        return lambda connection: keep(connection, source, key, body, now)
+        return lambda connection: [
+            keep(connection, one.source, _short(one.key), one.body, now) for one in several
+        ]
+
+
+def _short(key: str) -> str:
+    if len(key) <= _LONGEST_KEY and key.isprintable():
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

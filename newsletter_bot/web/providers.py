@@ -12,21 +12,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from newsletter_bot import outside
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.provider_events import Events, ForgedError, HookRequest
 from newsletter_bot.delivery.relay_events import open_events
 from newsletter_bot.errors import ConfigurationError, TryAgainError
+from newsletter_bot.feedback.intake import Kept
 from newsletter_bot.logs import log
 from newsletter_bot.outside import OutsideError
 from newsletter_bot.web.changing import Changes
+from newsletter_bot.web.gathering import Gathering
 
 MOST = 1024 * 1024  # bytes of a body; providers' batches are smaller
 _MOST_FETCHED = 64 * 1024  # bytes of a certificate, or of the answer to a confirmation
@@ -34,6 +32,8 @@ _FETCH_TIME = 5.0  # seconds
 _FETCHES = 4  # at once: they wait in threads that others need
 _MOMENT = 0.5  # seconds from a request to the duty, which reads all that came until then
 _QUIET = 60.0  # seconds between two records of the same refusal
+
+_PLACE = "/hooks/"
 
 Fetch = Callable[[str], bytes]
 Result = TypeVar("Result")
@@ -51,54 +51,64 @@ def fetch(url: str) -> bytes:
     return found.content
 
 
-def add_provider_hooks(
-    app: FastAPI, bot: Bot, ring: Callable[[str], None], get: Fetch = fetch
-) -> None:
-    """Answer `/hooks/NAME`, where NAME is a kind of transport."""
-    # Starlette's own route, and no function: a provider may post thousands of times in a second.
-    app.router.routes.append(Route("/hooks/{name}", ProviderHooks(bot, ring, get)))
-
-
 class ProviderHooks:
-    """One app for all of them; used by the server's thread alone."""
+    """Answers `/hooks/NAME`, where NAME is a kind of transport; used by the server's thread alone.
 
-    def __init__(self, bot: Bot, ring: Callable[[str], None], get: Fetch) -> None:
+    It stands before the framework, whose ways through middleware and routes cost more than the
+    request: a provider may post thousands of times in a second.
+    """
+
+    def __init__(
+        self, app: ASGIApp, bot: Bot, ring: Callable[[str], None], get: Fetch = fetch
+    ) -> None:
+        self._app = app
         self._bot = bot
         self._ring = ring
         self._get = get
-        self._changes = Changes(bot.writer)
+        self._gathering = Gathering(bot.intake, Changes(bot.writer))
         self._known: Mapping[str, Sequence[Events]] | None = None
         self._rung: asyncio.TimerHandle | None = None
         self._fetching = 0
         self._refusals = _Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        answer = await self._answer(Request(scope, receive))
-        await answer(scope, receive, send)
+        """Answer a request, or let the app do so."""
+        if scope["type"] != "http" or not scope["path"].startswith(_PLACE):
+            await self._app(scope, receive, send)
+            return
+        status, text = await self._answer(scope, receive)
+        headers = [*_HEADERS, (b"content-length", b"%d" % len(text))]
+        headers += _MORE_HEADERS.get(status, [])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send(
+            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else text}
+        )
 
-    async def _answer(self, request: Request) -> Response:
-        if request.method != "POST":
-            return _words(405, "POST alone", {"Allow": "POST"})
-        name = request.path_params["name"]
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        if scope["method"] != "POST":
+            return 405, b"POST alone\n"
+        name = scope["path"][len(_PLACE) :]
         try:
             several = self._events().get(name)
-        except ConfigurationError as error:
-            log("hooks.unusable", error=error)
-            return _later()
-        if not several:
-            return _words(404, "there is no such provider here")
-        body = await _body_of(request)
-        if body is None:
-            return _words(413, "too long")
-        try:
-            return await self._take(name, several, request, body)
+            if not several:
+                return 404, b"there is no such provider here\n"
+            body = await _body_of(receive)
+            if body is None:
+                return 413, b"too long\n"
+            headers = {
+                key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+            }
+            news = await self._take(name, several, headers, body)
         except ForgedError as error:
             self._refusals.note(name, str(error))
-            return _words(403, "refused")
-        except (OutsideError, TryAgainError) as error:
+            return 403, b"refused\n"
+        except (OutsideError, ConfigurationError, TryAgainError) as error:
             log("hooks.later", provider=name, error=error)
-            return _later()
+            return 503, b"later\n"
+        except Exception as error:  # noqa: BLE001 - it is told here: nothing stands around this
+            log("hooks.failed", provider=name, error=error)
+            return 500, b"failed\n"
+        return 200, b"kept\n" if news else b"known\n"
 
     def _events(self) -> Mapping[str, Sequence[Events]]:
         if self._known is None:
@@ -106,12 +116,10 @@ class ProviderHooks:
         return self._known
 
     async def _take(
-        self, name: str, several: Sequence[Events], request: Request, body: bytes
-    ) -> Response:
-        headers = {key.lower(): value for key, value in request.headers.items()}
+        self, name: str, several: Sequence[Events], headers: Mapping[str, str], body: bytes
+    ) -> bool:
         events, key = await self._verify(several, headers, body)
-        change = self._bot.intake.keeping(name, body, key)
-        news = await self._changes.make(change)
+        news = await self._gathering.keep(Kept(name, key, body))
         if news:
             self._ring_soon()
         address = events.confirmation(body)
@@ -119,7 +127,7 @@ class ProviderHooks:
             # Again for one that is repeated: the provider did not hear us the first time.
             await self._elsewhere(lambda: self._get(address))
             log("hooks.confirmed", provider=name)
-        return _words(200, "kept" if news else "known")
+        return news
 
     async def _verify(
         self, several: Sequence[Events], headers: Mapping[str, str], body: bytes
@@ -164,28 +172,27 @@ def _verified(several: Sequence[Events], request: HookRequest) -> tuple[Events, 
     return several[-1], several[-1].verify(request)
 
 
-async def _body_of(request: Request) -> bytes | None:
+async def _body_of(receive: Receive) -> bytes | None:
     """Read a body; None when it is too long. That it comes in time is the server's to see to."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise TryAgainError("The provider hung up.")
+        body = body + message["body"] if body else message["body"]
         if len(body) > MOST:
             return None
-    return bytes(body)
+        if not message.get("more_body"):
+            return bytes(body)
 
 
-def _words(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    return PlainTextResponse(f"{text}\n", status, headers={**_HEADERS, **(headers or {})})
-
-
-def _later() -> Response:
-    return _words(503, "later", {"Retry-After": "60"})
-
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_HEADERS = [
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+_MORE_HEADERS = {405: [(b"allow", b"POST")], 503: [(b"retry-after", b"60")]}
 
 
 class _Refusals:

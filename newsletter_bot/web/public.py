@@ -15,7 +15,7 @@ from newsletter_bot.web.api import add_api
 from newsletter_bot.web.counting import add_counting
 from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
-from newsletter_bot.web.providers import add_provider_hooks
+from newsletter_bot.web.providers import ProviderHooks
 from newsletter_bot.web.readers import add_pages
 from newsletter_bot.web.site import First, Site
 
@@ -43,8 +43,8 @@ def make_public(
     site = Site(settings.folder / settings.archive.folder)
     app.add_middleware(First, site)
     app.add_middleware(Careful, settings.newsletter.url.startswith("https://"))
+    app.add_middleware(ProviderHooks, bot, ring)  # the last one is asked first
     add_health(app, bot.subscribers, unready)
-    add_provider_hooks(app, bot, ring)
     add_pages(app, bot, ring)
     add_api(app, bot, ring)
     add_counting(app, bot)

@@ -4,7 +4,8 @@
 
 All senders send messages of the same size to the same Postfix smtp-sink process on this machine.
 Ours keeps its ledger on disk as in production; the others keep none. `--only web` asks the public
-web instead (tests/bench/web.py), `--only report` what counting a million rows costs (report.py).
+web instead (tests/bench/web.py), `--only events` tells it what providers tell (events.py),
+`--only report` what counting a million rows costs (report.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.cli.newsletter import scaffold
 from tests.bench import peers
 from tests.bench.compile import compile_times
+from tests.bench.events import EventsBench
 from tests.bench.ours import ISSUE, Ours
 from tests.bench.report import ReportBench
 from tests.bench.sink import delayed, sink
@@ -29,10 +31,11 @@ from tests.bench.web import WebBench
 SESSIONS = 8  # the default of [transport] connections
 SIZE = 61_440  # bytes of a message, about
 DELAY = 20  # milliseconds added to what the server says
-COMPILE, LATENCY, WEB = "compile", "latency", "web"
+COMPILE, LATENCY, WEB, EVENTS = "compile", "latency", "web", "events"
 REPORT = "report"
 WEB_SECONDS = 5  # that each contestant is asked in a round
 WEB_READERS = 40_000  # more than can leave in that time
+EVENT_COUNT = 50_000  # ten seconds of what is wanted
 REPORT_ROWS, FEW_ROWS = 1_000_000, 3_000  # deliveries, and as many events
 
 
@@ -55,7 +58,7 @@ PAIRS = {
     ),
     "synchronous": Pair("synchronous FULL, against NORMAL", "ours", "normal", None),
 }
-NAMES = (COMPILE, *PAIRS, LATENCY, WEB, REPORT)
+NAMES = (COMPILE, *PAIRS, LATENCY, WEB, EVENTS, REPORT)
 
 
 @dataclass
@@ -88,6 +91,9 @@ class Bench:
         if REPORT in self.names:
             rows = REPORT_ROWS if self.table.judging else FEW_ROWS
             ReportBench(self.place, rows, self.rounds, self.table).run()
+        if EVENTS in self.names:
+            count = EVENT_COUNT if self.table.judging else 1000
+            EventsBench(self.place, count, self.rounds, self.table).run()
         if self.table.rows:
             self.table.show()
 

@@ -1,7 +1,9 @@
 """What a plain implementation would do, on the same server: `python -m tests.bench.web_peers`.
 
-`files SITE` serves a built archive with Starlette's StaticFiles. `unsubscribe FOLDER` is FastAPI
-with a transaction of SQLAlchemy for each request; tokens, tables and durability are ours.
+`events FOLDER` is FastAPI with an INSERT for each event and a commit for each request, without
+looking at signatures. `files SITE` serves a built archive with Starlette's StaticFiles.
+`unsubscribe FOLDER` is FastAPI with a transaction of SQLAlchemy for each request. Tokens, tables
+and durability are ours.
 """
 
 from __future__ import annotations
@@ -10,18 +12,19 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, HTTPException
+from fastapi import Body, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.storage.tables import subscription_changes, subscriptions
+from newsletter_bot.storage.tables import deliveries, events, subscription_changes, subscriptions
 
 _PAGE = "<!doctype html><html lang=en><title>Newsletter</title><p>You are unsubscribed.</p></html>"
 
@@ -60,10 +63,45 @@ def unsubscribe(folder: Path) -> ASGIApp:
     return app
 
 
+def told(folder: Path) -> ASGIApp:
+    """Answer what providers post: stored as it is told, and nothing done about it."""
+    app = FastAPI()
+    bot = Bot.open(folder)
+    engine, signer = bot.engine, bot.signer
+
+    @app.post("/hooks/{name}")
+    def hear(name: str, batch: Annotated[Any, Body()]) -> dict[str, int]:
+        several = batch if isinstance(batch, list) else [batch["event-data"]]
+        with engine.begin() as connection:
+            for one in several:
+                token = one.get("ref") or one["user-variables"]["ref"]
+                number = signer.read_bounce_token(token)
+                query = select(deliveries.c.issue_id, deliveries.c.subscriber_id)
+                found = connection.execute(query.where(deliveries.c.id == number)).one()
+                row = {
+                    "source": name,
+                    "key": one.get("sg_event_id") or one["id"],
+                    "kind": one["event"],
+                    "issue_id": found[0],
+                    "delivery_id": number,
+                    "subscriber_id": found[1],
+                    "at": int(one["timestamp"]),
+                    "received_at": int(time.time()),
+                    "reason": one.get("reason", ""),
+                }
+                connection.execute(insert(events).values(row))
+        return {"kept": len(several)}
+
+    return app
+
+
+_APPS = {"files": files, "unsubscribe": unsubscribe, "events": told}
+
+
 def main() -> None:
     """Serve, and print the port."""
     kind, place = sys.argv[1], Path(sys.argv[2])
-    app = files(place) if kind == "files" else unsubscribe(place)
+    app = _APPS[kind](place)
     listening = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"http://127.0.0.1:{listening.getsockname()[1]}/\n")
     sys.stdout.flush()

@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import FastAPI
 from sqlalchemy import Connection, event, select
+from starlette.types import ASGIApp
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.provider_events import ForgedError, HookRequest, ProviderEvent
 from newsletter_bot.outside import OutsideError
 from newsletter_bot.storage.tables import raw_events
 from newsletter_bot.web.crowd import Bounds
-from newsletter_bot.web.providers import ProviderHooks, add_provider_hooks
+from newsletter_bot.web.providers import ProviderHooks
 from newsletter_bot.web.public import make_public
 from newsletter_bot.web.service import PublicServer
 from tests.feedback.office import KEY, PUBLIC
@@ -60,7 +61,7 @@ class Site:
         self.duties.append(duty)
         self.rung.set()
 
-    def serve(self, app: FastAPI, bounds: Bounds | None = None) -> PublicServer:
+    def serve(self, app: ASGIApp, bounds: Bounds | None = None) -> PublicServer:
         table = self.bot.settings.web.model_copy(update={"port": 0})
         made = PublicServer(app, table, bounds)
         made.start()
@@ -155,8 +156,7 @@ def test_a_megabyte_is_taken_and_ten_are_not(site: Site, way: str) -> None:
 
 
 def test_few_may_send_long_bodies_at_once(site: Site) -> None:
-    app = FastAPI()
-    add_provider_hooks(app, site.bot, lambda _duty: None)
+    app = ProviderHooks(FastAPI(), site.bot, lambda _duty: None)
     server = site.serve(app, Bounds(long_bodies=1))
     port = int(server.address.rstrip("/").rpartition(":")[2])
     body = b"[" + b" " * 100_000 + b"]"
@@ -234,11 +234,9 @@ def invent(site: Site) -> Iterator[Callable[..., httpx.Client]]:
     servers: list[PublicServer] = []
 
     def made(*several: Invented, get: Callable[[str], bytes] = str.encode) -> httpx.Client:
-        hooks = ProviderHooks(site.bot, lambda _duty: None, get)
+        hooks = ProviderHooks(FastAPI(), site.bot, lambda _duty: None, get)
         hooks._known = {"invented": several}
-        app = FastAPI()
-        app.router.add_route("/hooks/{name}", hooks)  # type: ignore[arg-type]
-        servers.append(site.serve(app))
+        servers.append(site.serve(hooks))
         return httpx.Client(base_url=f"{servers[-1].address}hooks/", timeout=60)
 
     yield made
