@@ -283,17 +283,15 @@ class Mailroom:
     def _recorder(self, row: IssueRow) -> Recorder:
         return Recorder(self._settings.folder / f".sending-{row.identity}")
 
-    def _settle_old(
-        self, row: IssueRow, recorder: Recorder, calls: Leftovers | None = None
-    ) -> None:
+    def _settle_old(self, row: IssueRow, recorder: Recorder, left: Leftovers | None = None) -> None:
         """Settle what a run that was killed left behind; call it under the issue's lock."""
-        if calls is not None:
-            calls.finish()
+        if left is not None:
+            left.finish()
         beyond = recorder.found(self._store.last_run(row.id))
         resend = self._settings.transport.unknown == "resend"
         self._store.recover(row.id, resend=resend, beyond=beyond)
-        if calls is not None:
-            calls.drop_owed()
+        if left is not None:
+            left.drop_owed()
         patience = seconds(self._settings.transport.deadline)
         if self._store.now() > row.owed_since + patience:
             self._store.expire(row.id)
