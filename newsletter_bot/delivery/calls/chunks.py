@@ -103,9 +103,9 @@ class ChunkBook:
 
 
 def payload_of(request: Request) -> bytes:
-    """Return the hash of what a call says: equal for the same call alone."""
-    whole = f"{request.method} {request.url}\n".encode() + request.content
-    return hashlib.sha256(whole).digest()
+    """Return the hash of what a call says, and as whom: another account knows no key of ours."""
+    head = [request.method, request.url, *(f"{one}: {two}" for one, two in request.headers.items())]
+    return hashlib.sha256("\n".join(head).encode() + b"\n\n" + request.content).digest()
 
 
 def _is_unknown(change: Change) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,21 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @dataclass
 class Office:
     engine: Engine
+    settings: Settings
     server: ProviderServer
     people: SubscriberStore
     mailroom: Mailroom
     clock: Clock
+
+    def reopened(self, **more: Any) -> Mailroom:
+        """Return the mailroom of a newsletter.toml that was changed meanwhile."""
+        table = {**self.settings.transport.model_dump(), **more}
+        changed = Settings(
+            folder=self.settings.folder,
+            newsletter=self.settings.newsletter.model_dump(by_alias=True),
+            transport=table,
+        )
+        return Mailroom(self.engine, changed, SECRET, self.clock)
 
     def add(self, *names: str) -> None:
         who = [NewSubscriber(parse_address(f"{name}@example.com"), name) for name in names]
@@ -107,7 +118,7 @@ def office(engine: Engine, tmp_path: Path) -> Iterator[Open]:
         }
         known = Settings(folder=tmp_path, newsletter=newsletter, transport=table)
         room = Mailroom(engine, known, SECRET, clock)
-        return Office(engine, server, SubscriberStore(engine, SECRET, clock), room, clock)
+        return Office(engine, known, server, SubscriberStore(engine, SECRET, clock), room, clock)
 
     yield opened
     for context in servers:
@@ -150,7 +161,7 @@ def test_a_provider_that_is_still_silent_leaves_the_chunk_to_a_later_run(office:
     assert numbers(here.send()) == (1, 0, 0)
 
 
-@pytest.mark.parametrize("why", ["too late", "left", "another name", "skipped"])
+@pytest.mark.parametrize("why", ["too late", "left", "another name", "another account", "skipped"])
 def test_a_call_that_would_be_another_is_not_made_and_stays_unknown(
     office: Open, engine: Engine, why: str
 ) -> None:
@@ -167,6 +178,8 @@ def test_a_call_that_would_be_another_is_not_made_and_stays_unknown(
         case "another name":
             with engine.begin() as connection:
                 connection.execute(update(subscribers).values(name="Somebody"))
+        case "another account":
+            here = replace(here, mailroom=here.reopened(api_key="re_of_somebody_else"))
         case "skipped":
             here.mailroom.resolve("2026-W01", resend=False)
     tally = here.send()
