@@ -97,7 +97,7 @@ def tls(
 @pytest.fixture(scope="session")
 def real(identity: Identity) -> Iterator[dovecot.Dovecot]:
     if dovecot.PROGRAM is None:
-        pytest.skip("Dovecot is not installed: run `make tools` as root")
+        pytest.skip("Dovecot is not installed, or we are not root: `make tools`")
     server = dovecot.start(identity.certificate, identity.key)
     yield server
     server.close()
