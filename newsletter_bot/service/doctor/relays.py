@@ -79,7 +79,7 @@ def hearing(settings: Settings, table: NamedRelayTable) -> Iterator[Check]:
                 name,
                 "Bounces come by mail, and nothing here reads any.",
                 "Add [[mailboxes]], or let your mail server pipe bounce+…@ into"
-                " `newsletter-bot bounces ingest -`: docs/bounces.md.",
+                " `newsletter-bot bounces ingest -`: docs/mailboxes.md.",
             )
         return
     options = configuration.read_options(kind.Options, table.options, table.place, settings.folder)
@@ -112,10 +112,10 @@ def mailbox(settings: Settings, table: MailboxTable) -> Iterator[Check]:
         yield error(
             name,
             f"It cannot be read: {found.reason}.",
-            "Check its address, its name and password, and the folder: docs/bounces.md.",
+            "Check its address, its name and password, and the folder: docs/mailboxes.md.",
         )
         return
     if desk.found.remark:
-        yield warning(name, desk.found.remark, "See docs/bounces.md.")
+        yield warning(name, desk.found.remark, "See docs/mailboxes.md.")
     else:
         yield well(name, f"{table.kind}: it can be read")
