@@ -70,7 +70,7 @@ events = Table(
     Column("agent", Text, nullable=False, server_default=""),  # what it called itself
     Column("consequence", Text, nullable=False, server_default=""),  # what it led to, and why not
     UniqueConstraint("source", "key"),
-    Index("ix_events_issue_id_kind", "issue_id", "kind"),
+    Index("ix_events_counted", "issue_id", "kind", "actor", "link", "delivery_id"),  # reports
     Index("ix_events_received_at", "received_at"),
     Index("ix_events_unjudged", "received_at", **partial(UNJUDGED)),
     Index("ix_events_visitors", "received_at", **partial(WITH_VISITOR)),

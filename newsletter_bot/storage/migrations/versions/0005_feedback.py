@@ -103,7 +103,8 @@ def _events() -> None:
         _of("events", "subscriber_id", "subscribers"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_events_issue_id_kind", "events", ["issue_id", "kind"])
+    counted = ["issue_id", "kind", "actor", "link", "delivery_id"]
+    op.create_index("ix_events_counted", "events", counted)
     op.create_index("ix_events_received_at", "events", ["received_at"])
     _partial_index("ix_events_unjudged", sa.text("actor = '' AND kind IN ('clicked', 'opened')"))
     _partial_index("ix_events_visitors", sa.text("(prefix <> '' OR agent <> '')"))
