@@ -167,6 +167,8 @@ def poll(session: Session, name: str | None) -> None:
         try:
             ended.append(mailboxes.visit(one, heard=heard))
         except BusyError as error:
+            if name is not None:
+                raise
             session.console.print(f"[yellow]{one}[/]: {escape(error.message)}")
     results = [
         result

@@ -22,6 +22,11 @@ class Kept:
     body: bytes
 
 
+def key_of_mail(body: bytes) -> str:
+    """Return what a mail is known again by: its bytes, and nothing that it says of itself."""
+    return hashlib.sha256(body).hexdigest()
+
+
 class Intake:
     """Keeps requests and mails as they came; the duty `feedback` reads them later."""
 
@@ -34,7 +39,7 @@ class Intake:
 
         Raises TryAgainError.
         """
-        return self.keep(MAIL, body, hashlib.sha256(body).hexdigest())
+        return self.keep(MAIL, body, key_of_mail(body))
 
     def keep(self, source: str, body: bytes, key: str) -> bool:
         """Keep what a source brought under a key of its own; as `keep_mail`."""

@@ -48,24 +48,26 @@ class MaildirMailbox:
         stuck = names_at(cursor)
         waiting = files(self._path)
         stuck &= {_base(one) for one in waiting}
-        fresh = [one for one in waiting if _base(one) not in stuck]
-        for done, path in enumerate(fresh, 1):
-            if done > desk.most or desk.ended():
+        done = 0
+        for path in [one for one in waiting if _base(one) not in stuck]:
+            if done == desk.most or desk.ended():
                 desk.found.more = True
                 break
-            self._take(path, desk, stuck)
+            done += self._take(path, desk, stuck)
             if done % PORTION == 0:
                 desk.save(cursor_of(stuck))
         desk.save(cursor_of(stuck))
 
-    def _take(self, path: Path, desk: Desk, stuck: set[str]) -> None:
+    def _take(self, path: Path, desk: Desk, stuck: set[str]) -> bool:
+        """Keep a mail and move it away; returns whether there was one."""
         try:
             body = content(path)
         except FileNotFoundError:
-            return  # somebody else moved it
+            return False  # somebody else moved it
         except OSError as error:
             desk.found.remark = f"{path}: {error.strerror}"
-            return
+            desk.found.missed += isinstance(error, PermissionError)
+            return False
         desk.take(body)
         try:
             self._move(path)
@@ -73,6 +75,7 @@ class MaildirMailbox:
         except OSError as error:
             stuck.add(_base(path))
             desk.found.remark = f"{path} cannot be moved to {self._done.name}: {error.strerror}"
+        return True
 
     def _move(self, path: Path) -> None:
         if not (self._done / "maildirfolder").exists():
