@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from newsletter_bot.feedback.visitors import Action, Asked, Visit, first_look
+from newsletter_bot.logs import log
 from newsletter_bot.rendering.tracking import Detail
 from newsletter_bot.settings.tables import TrackingTable
 from newsletter_bot.subscribers.given import network_prefix
@@ -18,6 +20,7 @@ from newsletter_bot.subscribers.tokens import VisitClaim
 _DAY = 86_400
 _LONGEST = 300  # characters of what a program calls itself
 _HASH = 12  # bytes
+_MOST = 1000  # visits of one visitor in a minute
 _TOLD = frozenset({b"accept-language", b"purpose", b"sec-purpose", b"user-agent", b"x-moz"})
 
 
@@ -43,6 +46,7 @@ class Visiting:
         }
         self._note = note
         self._clock = clock
+        self._floods = _Floods()
         self._salt = (-1, b"")  # of a day; it is never written down
 
     def note(self, request: Request, place: Place) -> None:
@@ -65,7 +69,8 @@ class Visiting:
             agent=agent if known else "",
             delivery_id=place.claim.delivery_id if place.claim is not None and known else None,
         )
-        self._note(visit)
+        if self._floods.admits(visit):
+            self._note(visit)
 
     def _hashed(self, address: str, agent: str, now: int) -> str:
         """Return what tells one visitor from another for some minutes."""
@@ -79,3 +84,26 @@ class Visiting:
 def _told(request: Request) -> dict[str, str]:
     headers = request.scope["headers"]
     return {name.decode(): text.decode("latin-1") for name, text in headers if name in _TOLD}
+
+
+class _Floods:
+    """Keeps one visitor from filling the disk; what is not kept of them is logged."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._counts: Counter[tuple[str, int | None]] = Counter()
+        self._lost = 0
+
+    def admits(self, visit: Visit) -> bool:
+        """Tell whether a visit is still one of those that are kept."""
+        minute = visit.at // 60
+        if minute != self._minute:
+            if self._lost:
+                log("visits.flood", lost=self._lost)
+            self._minute, self._lost = minute, 0
+            self._counts.clear()
+        visitor = (visit.network, visit.delivery_id)
+        self._counts[visitor] += 1
+        admitted = self._counts[visitor] <= _MOST
+        self._lost += not admitted
+        return admitted

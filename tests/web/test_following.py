@@ -14,15 +14,19 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import insert, select, text
+from starlette.requests import Request
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.run import Run
+from newsletter_bot.feedback.visitors import Action, Visit
+from newsletter_bot.settings.tables import TrackingTable
 from newsletter_bot.storage.tables import events, issues, links, metadata
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import TokenSigner
 from newsletter_bot.web.public import make_public
 from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.visiting import Place, Visiting
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
@@ -289,3 +293,26 @@ def test_visits_are_kept_on_each_database(opened: Open, database_url: str, click
     assert [one["actor"] for one in site.events()] == [""]
     with site.bot.engine.connect() as connection:
         assert connection.execute(select(issues.c.id)).scalar_one() == 1
+
+
+def test_one_visitor_cannot_fill_the_disk() -> None:
+    kept: list[Visit] = []
+
+    def note(visit: Visit) -> bool:
+        kept.append(visit)
+        return True
+
+    now = [0.0]
+    visiting = Visiting(TrackingTable(clicks="aggregate"), note, lambda: now[0])
+    scope = {"type": "http", "method": "GET", "headers": []}
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for _ in range(1500):
+            visiting.note(Request({**scope, "client": (address, 1)}), Place(Action.CLICKED, 1, 1))
+    assert len(kept) == 2000
+    now[0] = 60.0
+    visiting.note(Request({**scope, "client": ("192.0.2.1", 1)}), Place(Action.CLICKED, 1, 1))
+    assert len(kept) == 2001
+    assert kept[0].network == kept[-1].network != kept[1999].network
+    now[0] = 86_400.0
+    visiting.note(Request({**scope, "client": ("192.0.2.1", 1)}), Place(Action.CLICKED, 1, 1))
+    assert kept[-1].network != kept[0].network  # the salt of another day
