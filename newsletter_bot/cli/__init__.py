@@ -33,6 +33,7 @@ COMMANDS = {
     "digest": "digest:digest",
     "dkim": "dkim:dkim",
     "doctor": "doctor:doctor",
+    "events": "events:events",
     "import": "issues:import_",
     "inbox": "collect:inbox",
     "init": "newsletter:init",

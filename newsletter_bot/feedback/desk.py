@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import Connection
 
 from newsletter_bot.delivery.provider_events import EventKind
 from newsletter_bot.delivery.relay_events import open_events
 from newsletter_bot.errors import NewsletterError
-from newsletter_bot.feedback import events_store, raw_store
+from newsletter_bot.feedback import events_store, heard_store, raw_store
 from newsletter_bot.feedback.acting import Acting, Alert, Rules
 from newsletter_bot.feedback.consequences import Policy, consequence
 from newsletter_bot.feedback.events_store import UNTIED, Tie
@@ -86,6 +87,28 @@ class Feedback:
         while count := self._writer.run(lambda connection: raw_store.purge(connection, before)):
             total += count
         return total
+
+    def heard(self, most: int, kind: str = "", issue: str = "") -> Sequence[Mapping[str, Any]]:
+        """Return the newest events and what they led to, the newest first."""
+        with reading(self._engine) as connection:
+            return heard_store.heard(connection, most, kind=kind, issue=issue)
+
+    def unread(self) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        """Return how much waits to be read, and the newest of what could not be."""
+        with reading(self._engine) as connection:
+            return heard_store.unread(connection)
+
+    def raw(self, number: int) -> Mapping[str, Any] | None:
+        """Return what came in under an id, as it came; None when it is gone."""
+        with reading(self._engine) as connection:
+            return heard_store.raw_of(connection, number)
+
+    def replay(self, number: int | None = None) -> int:
+        """Have read again what could not be, or one whatever its state; returns how many.
+
+        What was made of it once is not done twice.
+        """
+        return self._writer.run(lambda connection: raw_store.replay(connection, number))
 
     def _settle(self, group: Sequence[Read], say: Say) -> None:
         """Write a group; when that fails, each alone, so that one cannot keep the others back."""
