@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from newsletter_bot.delivery.backlog import Backlog
 from newsletter_bot.delivery.breaker import Breaker
@@ -39,6 +40,7 @@ class Means:
     deadline: float  # seconds since 1970 UTC
     pause: Callable[[str], None]  # says in the ledger that the issue is paused, and why
     progress: Callable[[], None] = lambda: None
+    test_until: Callable[[], float] = lambda: inf  # when a test of subjects is to be decided
     books: Sequence[ChunkBook] = ()  # of the relays whose chunks are written down
 
     @property

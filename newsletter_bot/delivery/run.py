@@ -13,6 +13,7 @@ class Run:
     def __init__(self, *, wait: bool = False) -> None:
         self.wait = wait  # stay until nothing is owed, or until the issue's deadline
         self.trouble = ""  # why it ended with deliveries due
+        self.refused = ""  # why a relay does not want us, which no waiting cures
         self.halt: IssueState | None = None  # how the issue stands, when somebody halted it
         self.not_before: float | None = None  # when it may go on, where that is known
         self.waiting = ""  # what it waits for just now
@@ -26,6 +27,13 @@ class Run:
         """Finish the messages in flight and end; from any thread, or a signal's handler."""
         self.stopping = self.stopped = True
         self._wake()
+
+    def goes_on(self) -> bool:
+        """Begin another round, unless there is trouble or somebody asked to stop."""
+        self.stopping = False
+        if self.stopped or self.trouble:  # asked afterwards: a signal may come between the two
+            self.stopping = True
+        return not self.stopping
 
     def give_up(self, reason: str) -> None:
         """End the run; the first reason is the one shown."""

@@ -8,9 +8,9 @@ transaction. Here `subject_test.py` is made true, and its docstring says what is
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from sqlalchemy import (
@@ -148,9 +148,11 @@ def _give(connection: Connection, issue_id: int, terms: Terms, share: float) -> 
 class SubjectTestStore:
     """Reads and decides tests; every method is one transaction."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], deadline: int) -> None:
+        """`deadline`, in seconds after the plan, is when a test is decided at the latest."""
         self._engine = engine
         self._clock = clock
+        self._deadline = deadline
 
     def read(self, issue_id: int) -> dict[str, Any]:
         """Return an issue's test, with the figures of this moment until they are final."""
@@ -179,26 +181,25 @@ class SubjectTestStore:
             count: int = connection.execute(query).scalar_one()
             return Waiting(count, test["wait_until"])
 
-    def put_off(self, issue_id: int, latest: int) -> None:
-        """Let the wait begin behind the last message of the sample, when a run has ended."""
+    def put_off(self, issue_id: int) -> float:
+        """Let the wait begin behind the last message of the sample; returns when it ends, or never.
+
+        Call it when a run has nothing more to send.
+        """
         with self._engine.begin() as connection:
             test = _read(connection, issue_id)
-            if _is_open(test):
-                _put_off(connection, issue_id, test, latest, int(self._clock()))
+            return self._until(connection, issue_id, test) if _is_open(test) else inf
 
-    def settle(self, issue_id: int, latest: int) -> str:
+    def settle(self, issue_id: int) -> str:
         """Decide a test whose time has come; returns the decision, empty when there is none.
 
-        Its time is a wait after the last message of the sample, and `latest` at the latest. Call it
-        under the issue's lock.
+        Its time is a wait after the last message of the sample, and the deadline at the latest.
+        Call it under the issue's lock.
         """
         now = int(self._clock())
         with self._engine.begin() as connection:
             test = _read(connection, issue_id)
-            if not _is_open(test):
-                return ""
-            until = _put_off(connection, issue_id, test, latest, now)
-            if now < until:
+            if not _is_open(test) or now < self._until(connection, issue_id, test):
                 return ""
             figures = _figures(connection, issue_id, len(test["subjects"]))
             decision = judge(figures, test["subjects"])
@@ -206,15 +207,16 @@ class SubjectTestStore:
             _release(connection, issue_id, decision.winner or 0, now)
             return decision.why
 
-
-def _put_off(
-    connection: Connection, issue_id: int, test: dict[str, Any], latest: int, now: int
-) -> int:
-    """Write when a test is to be decided, as far as that is known by now; returns it."""
-    until: int = min(latest, _sample_went(connection, issue_id, now) + test["wait"])
-    if until != test["wait_until"]:
-        _write(connection, issue_id, {**test, "wait_until": until})
-    return until
+    def _until(self, connection: Connection, issue_id: int, test: dict[str, Any]) -> int:
+        """Write when a test is to be decided, as far as that is known by now; returns it."""
+        planned = select(issues.c.planned_at).where(issues.c.id == issue_id)
+        begun: int = connection.execute(planned).scalar_one()
+        went = _sample_went(connection, issue_id, int(self._clock()))
+        until: int = min(begun + self._deadline, (begun if went is None else went) + test["wait"])
+        if until != test["wait_until"]:
+            _write(connection, issue_id, {**test, "wait_until": until})
+            test["wait_until"] = until
+        return until
 
 
 def _is_open(test: dict[str, Any]) -> bool:
@@ -234,16 +236,17 @@ def _drawn(issue_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return deliveries.c.issue_id == issue_id, deliveries.c.variant.is_not(None)
 
 
-def _sample_went(connection: Connection, issue_id: int, now: int) -> int:
-    """Return when the last of the sample was tried for the first time: now, while some are not."""
+def _sample_went(connection: Connection, issue_id: int, now: int) -> int | None:
+    """Return when the last of the sample was tried for the first time: now, while some are not.
+
+    None where all of it was skipped.
+    """
     left = select(deliveries.c.id).where(*_drawn(issue_id), deliveries.c.state.in_(_UNTRIED))
     if connection.execute(left.limit(1)).first() is not None:
         return now
     last = select(func.max(deliveries.c.attempted_at)).where(*_drawn(issue_id))
-    planned = select(issues.c.planned_at).where(issues.c.id == issue_id)
     found: int | None = connection.execute(last).scalar()
-    begun: int = connection.execute(planned).scalar_one()
-    return begun if found is None else found
+    return found
 
 
 def _figures(connection: Connection, issue_id: int, count: int) -> list[Figures]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from newsletter_bot.delivery.means import Means
 from newsletter_bot.delivery.model import IssueState
@@ -29,7 +30,7 @@ class Waiting:
         self._means = means
         self._issue_id = issue_id
         self._run = run
-        self._asked_of_test: tuple[int | None] | None = None
+        self._test_until = 0.0  # asked again when it is over
 
     def until(self) -> float:
         """Say until when nothing happens by itself (time.monotonic)."""
@@ -67,8 +68,8 @@ class Waiting:
             return not all(hindrances)
         if not self._run.wait:
             return False
-        deferred = self._deferred_will_be_due()
-        return self._waits_for_test() if self._test_until() is not None else deferred
+        deferred, tested = self._deferred_will_be_due(), self._waits_for_test()
+        return deferred if self._test_until == inf else tested
 
     def _has_work(self, relay: Relay) -> bool:
         """Tell whether anything waits for a relay; while it rests, nobody else reads on."""
@@ -102,15 +103,12 @@ class Waiting:
             broken = next(one for one in hindrances if one.until is None)
             self._run.give_up(broken.reason)
 
-    def _test_until(self) -> int | None:
-        if self._asked_of_test is None:  # once: the sample has been tried, so it stays the same
-            self._asked_of_test = (self._means.test_until(),)
-        return self._asked_of_test[0]
-
     def _waits_for_test(self) -> bool:
-        """Tell whether the decision is still to come; then this run ends, for the next has it."""
-        until = self._test_until()
-        if until is None or self._means.store.now() >= until:
+        """Tell whether a decision is to come; when its time has come, the next run makes it."""
+        now = self._means.store.now()
+        if self._test_until <= now:
+            self._test_until = self._means.test_until()
+        if self._test_until <= now or self._test_until == inf:
             return False
         self._run.waiting = "the subjects are being tested"
         return True

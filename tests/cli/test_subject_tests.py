@@ -70,6 +70,19 @@ def test_a_test_is_announced_waited_for_and_decided(
     assert got == {"One": 40 - plan["sample"][1], "Two": plan["sample"][1]}
 
 
+def test_a_run_that_stays_waits_for_the_decision(
+    run: Run, newsletter: Path, two_subjects: Callable[..., Path]
+) -> None:
+    two_subjects()
+    assert run("send", "2026-W01", "--yes", "--wait").code == 0
+    status = run("status", "2026-W01", json=True).json
+    assert (status["accepted"], status["balanced"]) == (40, True)
+    test = status["subject_test"]
+    assert test["decided_at"] >= test["wait_until"]
+    assert sum(one["sent"] for one in test["variants"]) < 40
+    assert len(mailbox.Maildir(newsletter / "mail")) == 40
+
+
 def test_what_cannot_be_tested_is_said_before_it_is_sent(
     run: Run, newsletter: Path, two_subjects: Callable[..., Path]
 ) -> None:

@@ -122,7 +122,7 @@ def test_a_run_before_the_decision_ends_and_a_tie_gives_the_others_the_first_sub
 ) -> None:
     here = desk()
     before = here.send()
-    assert here.room.carry_on("w1", Run(wait=True)) == before
+    assert here.room.carry_on("w1", Run()) == before
     here.clicks("First")
     here.clicks("Second")
     here.hall.clock.pass_by(4 * HOURS)
@@ -162,10 +162,10 @@ def test_nobody_waits_longer_than_the_deadline_for_a_sample_that_cannot_be_sent(
     here.room.plan(TWO, "Week 1", ["weekly"])
     latest = int(here.hall.clock.now) + 48 * HOURS
     here.hall.clock.pass_by(47 * HOURS)
-    assert here.room.subject_tests.settle(here.row, latest) == ""
+    assert here.room.subject_tests.settle(here.row) == ""
     assert here.waiting.until == latest
     here.hall.clock.pass_by(HOURS)
-    assert here.room.subject_tests.settle(here.row, latest) == "No winner: nobody clicked."
+    assert here.room.subject_tests.settle(here.row) == "No winner: nobody clicked."
     assert here.on().balanced
     assert len(here.hall.got("First")) > 30
 
