@@ -10,7 +10,14 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from newsletter_bot.feedback.mail_servers import RefusedError, Server, Wire, doubting, words_of
+from newsletter_bot.feedback.mail_servers import (
+    RefusedError,
+    Server,
+    Wire,
+    doubting,
+    is_lasting,
+    words_of,
+)
 from newsletter_bot.feedback.mailboxes import LONGEST_KEPT, MailboxError
 
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
@@ -140,7 +147,8 @@ class Talk:
                 error.__cause__, imaplib.IMAP4.abort
             )
             more = f" ({words_of(said[-1])})" if said and said[-1] else ""
-            raise MailboxError(error.reason + more, lasting=refused or error.lasting) from error
+            lasting = error.lasting or (refused and is_lasting(error.reason))
+            raise MailboxError(error.reason + more, lasting=lasting) from error
         # Dovecot tells all that it can only to whom it knows (2.3, 2026-11).
         data = self.ask("capabilities", self._client.capability)
         self._words = frozenset(words_of(data[-1]).upper().split())
@@ -153,7 +161,7 @@ class Talk:
         try:
             self.ask(f"folder {folder}", self._client.select, folder_name(folder))
         except RefusedError as error:
-            raise MailboxError(error.reason, lasting=True) from error
+            raise MailboxError(error.reason, lasting=is_lasting(error.reason)) from error
         except MailboxError as error:
             if not isinstance(error.__cause__, imaplib.IMAP4.readonly):
                 raise

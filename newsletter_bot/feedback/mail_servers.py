@@ -22,6 +22,10 @@ ANSWER = LONGEST_KEPT + 200_000  # bytes that the answer to one command may have
 _LONGEST_LINE = 1_000_000
 _VISIT = 300.0  # seconds after which a visit is broken off, however the server dawdles
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+# What servers say of themselves and not of us (RFC 5530, RFC 2449, RFC 3206; Gmail, 2026-11).
+_PASSING = re.compile(
+    r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG|IN-USE|LOGIN-DELAY|SYS/TEMP)\b|too many", re.IGNORECASE
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -168,6 +172,11 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return words_of(error.args[0] if len(error.args) == 1 else str(error)) or type(error).__name__
+
+
+def is_lasting(refusal: str) -> bool:
+    """Tell whether a refusal, of a login or a folder, is about what we asked for."""
+    return _PASSING.search(refusal) is None
 
 
 def words_of(said: object) -> str:

@@ -18,6 +18,7 @@ from newsletter_bot.feedback.mail_servers import (
     ServerOptions,
     Wire,
     doubting,
+    is_lasting,
     secret_of,
     server_of,
 )
@@ -199,7 +200,7 @@ class Pop3Mailbox:
             self._ask(client, "login", client.user, self.server.username, most=ANSWER)
             self._ask(client, "login", client.pass_, password, most=ANSWER)
         except RefusedError as error:
-            raise MailboxError(error.reason, lasting=True) from error
+            raise MailboxError(error.reason, lasting=is_lasting(error.reason)) from error
 
 
 def _joined(lines: Sequence[bytes]) -> bytes:

@@ -313,6 +313,16 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(imap: ImapServer, read
         assert "wrong-one" not in failed.reason
 
 
+def test_a_server_that_takes_nobody_just_now_is_no_matter_of_ours(
+    imap: ImapServer, read: Reader
+) -> None:
+    imap.fails("AUTHENTICATE", b"{tag} NO [UNAVAILABLE] the directory is down\r\n", times=1)
+    imap.fails("SELECT", b"{tag} NO [INUSE] another session has it\r\n", times=1)
+    for words in ("directory", "another session"):
+        failed = read.visits().visit(NAME)
+        assert (words in failed.reason, failed.worrying) == (True, False)
+
+
 def test_login_takes_a_password_with_marks(imap: ImapServer, read: Reader) -> None:
     imap.can.remove("AUTH=PLAIN")
     imap.inbox.add(mail(0))
