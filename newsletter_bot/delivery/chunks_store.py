@@ -17,8 +17,22 @@ from newsletter_bot.storage.tables import chunks, deliveries, issues
 
 # Deliveries of a chunk that has no outcome yet: in these states, and in no other.
 UNSETTLED = (DeliveryState.SENDING, DeliveryState.UNKNOWN, DeliveryState.PLANNED)
+_LIVE = (IssueState.SENDING.value, IssueState.SENT.value)
 _PAGE = 500
 _KEPT = 7 * 86_400  # seconds
+
+
+def issues_left(engine: Engine) -> list[str]:
+    """Return the issues that have open chunks, and may be sent."""
+    query = (
+        select(issues.c.identity)
+        .join(chunks, chunks.c.issue_id == issues.c.id)
+        .where(chunks.c.ended_at.is_(None), issues.c.state.in_(_LIVE))
+        .distinct()
+        .order_by(issues.c.identity)
+    )
+    with reading(engine) as connection:
+        return list(connection.execute(query).scalars())
 
 
 class ChunkStore:

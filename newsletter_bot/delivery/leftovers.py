@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
@@ -16,7 +16,7 @@ from newsletter_bot.delivery.calls.caller import Caller
 from newsletter_bot.delivery.calls.chunks import Chunk, ChunkBook, payload_of
 from newsletter_bot.delivery.calls.model import NotTaken, Request, Unsure
 from newsletter_bot.delivery.calls.transport import CallTransport
-from newsletter_bot.delivery.chunks_store import UNSETTLED, ChunkStore
+from newsletter_bot.delivery.chunks_store import UNSETTLED, ChunkStore, issues_left
 from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.means import relays_of
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient, Settle
@@ -32,6 +32,7 @@ from newsletter_bot.errors import DataError
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
 
+_AGAIN = 300  # seconds
 _SPARE = 60  # seconds: a key near its end may be forgotten while the call is on its way
 _OWED = (DeliveryState.PLANNED, DeliveryState.SENDING)
 
@@ -45,6 +46,14 @@ class OpenCalls:
     pacing: PacingStore
     store: LedgerStore
     clock: Callable[[], float]  # the wall's
+    _asked: dict[str, float] = field(default_factory=dict)  # issue → when `due` said so
+
+    def due(self) -> list[str]:
+        """Return the issues of which calls should be made again; each every five minutes."""
+        now = self.clock()
+        found = [one for one in issues_left(self.engine) if self._asked.get(one, 0) <= now - _AGAIN]
+        self._asked.update(dict.fromkeys(found, now))
+        return found
 
     def books(self, issue: IssueRow, relays: Sequence[Relay]) -> list[ChunkBook]:
         """Let relays whose provider knows keys write down their chunks."""

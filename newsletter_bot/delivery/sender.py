@@ -297,6 +297,7 @@ class Sender:
         if error is None or isinstance(error, ConnectionEndedError):
             return
         relay = lane.relay
+        self._run.refused = self._run.refused or (error.reason if error.lasting else "")
         if lane.opened_at >= relay.failed_at or error.lasting:  # once for all that fell together
             patient, wait = self._run.wait, error.wait or 0.0
             now = time.monotonic()

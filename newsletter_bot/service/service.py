@@ -202,6 +202,12 @@ class Service:
                     f"{identity} is paused",
                     f"{error.message} {error.next_step}",
                 )
+            elif run.refused:
+                self._alerts.say(
+                    f"refused:{identity}",
+                    f"{identity} does not go out",
+                    f"{error.message} {error.next_step}",
+                )
         except NewsletterError as error:
             log("send.failed", issue=identity, reason=error.message)
             self._alerts.say(f"failed:{identity}", f"{identity} cannot be sent", error.message)

@@ -151,6 +151,22 @@ def test_a_lost_answer_is_asked_for_by_the_next_run(office: Open) -> None:
     assert len({one.headers["idempotency-key"] for one in here.server.handed_over}) == 1
 
 
+def test_the_service_asks_by_itself_now_and_then(office: Open) -> None:
+    here = office()
+    here.add("ada")
+    here.lose_answers(2 * ALL_ATTEMPTS)
+    here.send()
+    assert here.mailroom.owed() == ["2026-W01"]
+    assert here.mailroom.owed() == []
+    assert numbers(here.mailroom.carry_on("2026-W01", Run())) == (0, 1, 0)
+    here.clock.pass_by(300)
+    assert here.mailroom.owed() == ["2026-W01"]
+    assert numbers(here.mailroom.carry_on("2026-W01", Run())) == (1, 0, 0)
+    here.clock.pass_by(300)
+    assert here.mailroom.owed() == []
+    here.nobody_twice()
+
+
 def test_a_provider_that_is_still_silent_leaves_the_chunk_to_a_later_run(office: Open) -> None:
     here = office()
     here.add("ada")
@@ -231,9 +247,10 @@ def test_a_quota_that_is_used_up_ends_the_run_and_burns_nobody(office: Open) -> 
     behaviour: Any = UsedUp(fake("resend"))
     here = office(behaviour=behaviour)
     here.add(*[f"r{number}" for number in range(150)])
-    error = here.gives_up()
-    assert "quota" in str(error)
-    assert "150 of 150 are still owed" in str(error)
+    run = Run()
+    with pytest.raises(TryAgainError, match=r"quota.* 150 of 150 are still owed"):
+        here.send(run)
+    assert "quota" in run.refused, "an operator is told"
     assert len(here.server.handed_over) <= 2, "one for each connection"
     assert here.open_chunks() == []
     behaviour.quota = True
