@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import Connection
-
-from newsletter_bot.delivery.provider_events import EventKind
 from newsletter_bot.delivery.relay_events import open_events
 from newsletter_bot.errors import NewsletterError
-from newsletter_bot.feedback import events_store, heard_store, raw_store
-from newsletter_bot.feedback.acting import Acting, Alert, Rules
-from newsletter_bot.feedback.consequences import Policy, consequence
-from newsletter_bot.feedback.events_store import UNTIED, Tie
-from newsletter_bot.feedback.happened import RawState, Read, Told
+from newsletter_bot.feedback import heard_store, raw_store
+from newsletter_bot.feedback.acting_store import Rules
+from newsletter_bot.feedback.consequences import Policy
+from newsletter_bot.feedback.happened import RawState, Read
 from newsletter_bot.feedback.interpret import Interpreter, clean
+from newsletter_bot.feedback.writing_store import write
 from newsletter_bot.logs import log
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.tables import seconds
@@ -27,17 +24,8 @@ from newsletter_bot.subscribers.arriving import Backing
 from newsletter_bot.subscribers.tokens import TokenSigner
 
 Say = Callable[[str, str, str], object]  # key, title, text: see Alerts.say
-_Written = tuple[Told, Tie, str]
 
 _MOST = 1000  # events of one transaction, as other changes wait for it
-_ACTING = frozenset(
-    {
-        EventKind.BOUNCED,
-        EventKind.COMPLAINED,
-        EventKind.UNSUBSCRIBED,
-        EventKind.REJECTED,
-    }
-)
 
 
 class Feedback:
@@ -112,8 +100,9 @@ class Feedback:
 
     def _settle(self, group: Sequence[Read], say: Say) -> None:
         """Write a group; when that fails, each alone, so that one cannot keep the others back."""
+        now = int(self._clock())
         try:
-            alerts = self._writer.run(lambda connection: self._write(connection, group))
+            alerts = self._writer.run(partial(write, rules=self._rules, group=group, now=now))
         except NewsletterError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not come again and again
@@ -127,36 +116,6 @@ class Feedback:
                 log("feedback.broken", raw=one.raw.id, source=one.raw.source, reason=one.note)
         for alert in alerts:
             say(alert.key, alert.title, alert.text)
-
-    def _write(self, connection: Connection, group: Sequence[Read]) -> list[Alert]:
-        fresh = raw_store.still_new(connection, (one.raw.id for one in group))
-        reads = [one for one in group if one.raw.id in fresh]
-        told = {(one.source, one.key): one for read in reads for one in read.told}
-        known = events_store.known(connection, told.values()) if told else set()
-        news = [one for key, one in told.items() if key not in known]
-        acting = Acting(self._rules, int(self._clock()))
-        written = [*self._quiet(connection, news), *self._loud(connection, news, acting)]
-        events_store.write(connection, written)
-        raw_store.settle(connection, reads)
-        erased = {one.raw_id for one, tie, _ in written if tie.erased}
-        if erased:
-            raw_store.forget(connection, erased)
-        return list(acting.alerts.values())
-
-    def _quiet(self, connection: Connection, news: Sequence[Told]) -> Iterator[_Written]:
-        """Tie those of which nothing follows: most of them, so they cost little."""
-        quiet = [one for one in news if one.kind not in _ACTING]
-        ids = {one.delivery_id for one in quiet if one.delivery_id is not None}
-        found = events_store.ties(connection, ids) if ids else {}
-        for one in quiet:
-            tie = UNTIED if one.delivery_id is None else found.get(one.delivery_id, UNTIED)
-            yield one, tie, str(consequence(one, None, self._rules.policy))
-
-    @staticmethod
-    def _loud(connection: Connection, news: Sequence[Told], acting: Acting) -> Iterator[_Written]:
-        loud = [one for one in news if one.kind in _ACTING]
-        for one in acting.act(connection, loud) if loud else ():
-            yield one.told, one.tie, str(one.consequence)
 
 
 def _broken(read: Read, error: Exception) -> Read:
