@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.storage.tables import events, raw_events, subscription_changes, suppressions
 from tests.feedback.office import PUBLIC, Office
+from tests.web.test_provider_hooks import signed
 
 PATIENCE = 120.0  # seconds that anything may take on a slow machine
 REQUESTS, EACH = 60, 40
@@ -33,13 +35,14 @@ def folder(newsletter: Path, database_url: str) -> Path:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     processes: list[subprocess.Popen[bytes]] = []
 
-    def started() -> subprocess.Popen[bytes]:
+    def started(*parts: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "newsletter_bot", "-C", str(folder), "run"]
+        command += [word for part in parts or ("worker",) for word in ("--only", part)]
         log = (folder.parent / "log").open("ab")
-        process = subprocess.Popen([*command, "--only", "worker"], stderr=log)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         log.close()
         processes.append(process)
         return process
@@ -47,11 +50,11 @@ def start(folder: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     yield started
     for one in processes:
         one.kill()
-        one.wait()
+        one.communicate()
 
 
 def test_killed_again_and_again_every_event_is_read_once(
-    folder: Path, start: Callable[[], subprocess.Popen[bytes]]
+    folder: Path, start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     with closing(Bot.open(folder)) as bot:
         office = Office(bot.engine, bot.settings)
@@ -71,6 +74,25 @@ def test_killed_again_and_again_every_event_is_read_once(
         counts = [_count(bot, table) for table in (events, suppressions, subscription_changes)]
         office.close()
     assert counts == [REQUESTS * EACH, EACH, 2 * EACH]
+
+
+def test_what_is_posted_is_acted_on_without_waiting_for_the_next_tick(
+    folder: Path, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    toml = folder / "newsletter.toml"
+    toml.write_text(toml.read_text().replace('"1s"', '"1h"') + "[web]\nport = 0\n")
+    with closing(Bot.open(folder)) as bot:
+        office = Office(bot.engine, bot.settings, time.time())
+        (delivery,) = office.sends("2026-W01", office.joins("ada"))
+        process = start("web", "worker")
+        assert process.stdout is not None
+        address = process.stdout.readline().decode().removeprefix("Listening on ").strip()
+        _wait_for(lambda: "service.started" in (folder.parent / "log").read_text())
+        body = json.dumps([office.event(delivery)]).encode()
+        hook = f"{address}hooks/sendgrid"
+        httpx.post(hook, content=body, headers=signed(body), timeout=PATIENCE).raise_for_status()
+        _wait_for(lambda: office.suppression("ada"))
+        office.close()
 
 
 def _left(bot: Bot) -> int:
