@@ -75,7 +75,7 @@ def export(
     """
     wanted = SubscriptionState(state) if state else None
     segments = session.bot.segments
-    only = segments.condition(segments.load(segment)) if segment else None
+    only = (segments.load(segment).rule, segments.now()) if segment else None
     people = session.bot.subscribers.export(chosen_list(session, list_id), wanted, only)
     fields = ("first_name", *session.bot.settings.subscribers.fields)
     if out is None or out == Path("-"):

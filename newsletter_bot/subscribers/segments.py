@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import Engine
 
 from newsletter_bot.errors import DataError
 from newsletter_bot.settings import Settings
 from newsletter_bot.subscribers.address import parse_address
-from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.model import Subscriber
 from newsletter_bot.subscribers.segment_explain import Told, explain, in_words
 from newsletter_bot.subscribers.segment_query import parse_query
@@ -118,10 +117,6 @@ class Segments:
     def page(self, segment: Segment, after: int = 0, limit: int = 100) -> list[Subscriber]:
         """Read the next who match, with ids above `after`, in order of their ids."""
         return self._store.page(segment.rule, self.now(), after, limit)
-
-    def condition(self, segment: Segment) -> ColumnElement[bool]:
-        """Return the condition for a person that queries of other stores may add."""
-        return condition(segment.rule, self.now(), self._engine().dialect.name)
 
     def explain(self, segment: Segment, address: str) -> Told | None:
         """Tell of each rule whether it holds for a person and why; None for somebody unknown.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, delete, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, select
 
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.outbox import Outbox
@@ -15,6 +15,7 @@ from newsletter_bot.storage.tables import subscribers, subscriptions, suppressio
 from newsletter_bot.storage.upsert import upserting
 from newsletter_bot.subscribers.add_store import Adding
 from newsletter_bot.subscribers.address import Address, parse_address, suppression_key
+from newsletter_bot.subscribers.conditions_store import condition
 from newsletter_bot.subscribers.consent import By
 from newsletter_bot.subscribers.model import (
     AddOutcome,
@@ -25,6 +26,7 @@ from newsletter_bot.subscribers.model import (
     Subscription,
     SubscriptionState,
 )
+from newsletter_bot.subscribers.segment_rules import Now, Rule
 from newsletter_bot.subscribers.transitions_store import Moment, Transitions, lock_people
 
 _PAGE = 2000
@@ -121,16 +123,16 @@ class SubscriberStore:
         self,
         list_id: str,
         state: SubscriptionState | None = None,
-        only: ColumnElement[bool] | None = None,
+        only: tuple[Rule, Now] | None = None,
     ) -> Iterator[tuple[Subscriber, Subscription, bool]]:
         """Read a list's people in order, each with whether suppressed: flat memory, no long lock.
 
         Asked for one state, nobody who is suppressed is among them: `active` is who gets mail.
-        `only` is the condition of a segment.
+        `only` is a segment's rule, and when it is asked.
         """
         query = _export_query(list_id, state)
         if only is not None:
-            query = query.where(only)
+            query = query.where(condition(*only, self._engine.dialect.name))
         after = 0
         while True:
             with reading(self._engine) as connection:
