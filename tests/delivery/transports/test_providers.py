@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from newsletter_bot.delivery.calls import attempts
+from newsletter_bot.delivery.calls.caller import Caller
+from newsletter_bot.delivery.calls.model import NotTaken, Unsure
 from newsletter_bot.delivery.calls.transport import CallTransport
 from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient
@@ -248,6 +251,37 @@ def test_without_a_connection_nothing_happened(relay: Relay) -> None:
     assert relay.announced == []
     assert relay.error is not None
     assert not relay.error.lasting
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_that_is_used_again_sends_nothing_twice(relay: Relay) -> None:
+    if not relay.has_keys:
+        pytest.skip("it has no keys")
+    provider, batch = relay.transport.provider, messages("a", "b")[: relay.most]
+    with closing(Caller(10.0)) as caller:
+        for _ in range(2):
+            found = provider.read(caller.call(provider.request(batch, "issue/1")), batch)
+            assert not isinstance(found, NotTaken | Unsure)
+            assert {one.state for one in found} == {DeliveryState.ACCEPTED}
+        assert len(relay.server.taken) == len(batch)
+        other = messages("a", "b", "c")[-len(batch) :]
+        again = provider.read(caller.call(provider.request(other, "issue/1")), other)
+    assert len(relay.server.taken) == len(batch), "another message under the key is not sent"
+    if relay.kind == "resend":  # which looks; Brevo says no more than that it knows the key
+        assert isinstance(again, NotTaken)
+        assert again.lasting
+
+
+@pytest.mark.parametrize("then", [Fault.TOO_MANY, Fault.CLOSE_BEFORE])
+def test_what_may_have_been_taken_is_unknown_whatever_is_said_next(
+    relay: Relay, then: Fault
+) -> None:
+    relay.server.wait = 3600
+    relay.server.faults.extend([Fault.CLOSE_AFTER, *[then] * 9])
+    assert states(relay.hand_over("a")) == {"a": DeliveryState.UNKNOWN}
+    assert relay.error is not None
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────
