@@ -194,7 +194,7 @@ class Client(HttpToolsProtocol):
         self._body += len(body)
         if self._body > self._longest:
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if self._body > self._bounds.body and not self._crowd.admit_long(self):
+        if self._body > self._bounds.body and not self._crowd.admit_long(self, self._body):
             self._stop(HTTPStatus.SERVICE_UNAVAILABLE)
         super().on_body(body)
         self.flow.resume_reading()  # the library waits for an app, which waits for the whole body

@@ -25,7 +25,7 @@ class Bounds:
     fields: int = 100  # how many headers
     body: int = 64 * 1024
     long_body: int = 1024 * 1024  # of what providers post to `/hooks/`
-    long_bodies: int = 32  # longer than `body`, at once
+    long_bodies: int = 64 * 1024 * 1024  # all those together that are longer than `body`
     queue: int = 8  # requests sent before the first was answered
     head_time: float = 10.0  # from the first byte, or from connecting, to the end of the headers
     body_time: float = 10.0  # from there to the end of the body
@@ -58,7 +58,8 @@ class Crowd:
         self._trusted = trusted
         self._members: set[Connected] = set()
         self._peers: Counter[str] = Counter()
-        self._long: set[Connected] = set()  # that send, or sent, a long body
+        self._long: dict[Connected, int] = {}  # bytes of long bodies that arrive, or are here
+        self._long_bytes = 0
 
     def admit(self, one: Connected) -> bool:
         """Let a connection in; False when it is one too many of its network, or of all.
@@ -76,7 +77,7 @@ class Crowd:
 
     def leave(self, one: Connected) -> None:
         """Forget a connection that was closed."""
-        self._long.discard(one)
+        self.shorten(one)
         if one in self._members:
             self._members.discard(one)
             network = self._network(one.peer)
@@ -84,16 +85,18 @@ class Crowd:
             if self._peers[network] <= 0:
                 del self._peers[network]
 
-    def admit_long(self, one: Connected) -> bool:
-        """Let a connection send a long body; False when enough do: all are kept in memory."""
-        if one not in self._long and len(self._long) >= self.bounds.long_bodies:
+    def admit_long(self, one: Connected, size: int) -> bool:
+        """Let a long body have so many bytes; False when all of them have enough: it is memory."""
+        total = self._long_bytes - self._long.get(one, 0) + size
+        if total > self.bounds.long_bodies:
             return False
-        self._long.add(one)
+        self._long[one] = size
+        self._long_bytes = total
         return True
 
     def shorten(self, one: Connected) -> None:
         """Take back what `admit_long` allowed: it was answered."""
-        self._long.discard(one)
+        self._long_bytes -= self._long.pop(one, 0)
 
     def look(self, now: float) -> None:
         """End what takes too long; called several times a second."""

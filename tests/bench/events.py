@@ -104,7 +104,8 @@ class Newsletter:
                 "subject_test": {},
                 "told_at": now,
             }
-            issue = connection.execute(insert(issues).values(row)).inserted_primary_key[0]
+            made_issue = insert(issues).values(row).returning(issues.c.id)
+            issue = connection.execute(made_issue).scalar_one()
             each = {
                 "issue_id": issue,
                 "list": "weekly",

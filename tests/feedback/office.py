@@ -106,7 +106,7 @@ class Office:
                 "selection": {},
                 "subject_test": {},
             }
-            number = connection.execute(insert(issues).values(row)).inserted_primary_key[0]
+            number = _made(connection, issues, row)
             return [self._sent(connection, number, one, state, more) for one in people]
 
     def _sent(
@@ -123,8 +123,7 @@ class Office:
             "changed_at": int(self.now),
             **more,
         }
-        made: int = connection.execute(insert(deliveries).values(row)).inserted_primary_key[0]
-        return made
+        return _made(connection, deliveries, row)
 
     def moves(self, seconds: float) -> None:
         self.now += seconds
@@ -195,6 +194,11 @@ class Office:
 
     def close(self) -> None:
         self.writer.close()
+
+
+def _made(connection: Any, table: Table, row: Mapping[str, Any]) -> int:
+    found: int = connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one()
+    return found
 
 
 def bounce_mail(token: str, said: str = "550 5.1.1 user unknown", status: str = "5.1.1") -> str:

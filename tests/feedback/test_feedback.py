@@ -226,7 +226,8 @@ def test_a_bounced_letter_suppresses_the_address_it_went_to(office: Office) -> N
             "made_at": int(office.now),
             "changed_at": int(office.now),
         }
-        number = connection.execute(insert(letters).values(row)).inserted_primary_key[0]
+        made = insert(letters).values(row).returning(letters.c.id)
+        number = connection.execute(made).scalar_one()
     office.gets(bounce_mail(office.signer.letter_token(number)))
     assert office.suppression("ada") == "hard bounce (5.1.1)"
     assert office.hooks() == []
