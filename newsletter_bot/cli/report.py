@@ -148,11 +148,11 @@ def _readers(figures: Figures) -> Table:
     rows: list[tuple[str, Share | str, str]] = [
         ("delivered, of those it was for", figures.delivered, ""),
         ("came back, of those accepted", figures.bounces, ""),
-        ("readers who clicked, of those delivered", figures.clickers, machines),
+        ("readers who clicked, of those delivered", figures.clickers or "not known", machines),
         (f"unsubscribed within {DAYS} days", figures.unsubscribed, _by(figures)),
         ("complaints", figures.complaints, f"Gmail: below {GOOD_RATE} %, never {BAD_RATE} %"),
     ]
-    if clicks.human and not clicks.readers:
+    if clicks.human and figures.clickers is None:
         rows[2] = ("clicks of people", f"{clicks.human:,}", machines)
     for name, share, note in rows:
         colour = _COLOURS[figures.level] if name == "complaints" else "default"
@@ -186,7 +186,7 @@ def _show_comparison(session: Session, found: Comparison) -> None:
     for row in found.rows:
         one = row.figures
         shares = (one.delivered, one.bounces, one.clickers, one.unsubscribed, one.complaints)
-        cells = [Text(str(share)) for share in shares]
+        cells = [Text("–" if share is None else str(share)) for share in shares]
         cells[-1].stylize(_COLOURS[one.level])
         name, state = Text(row.about.issue), Text(row.about.state.value)
         table.add_row(name, state, *cells, f"{row.growth.all.net:+,}")
@@ -199,7 +199,7 @@ def _series(found: Comparison) -> Iterable[list[float | None]]:
     figures = [row.figures for row in found.rows]
     yield [one.delivered.percent for one in figures]
     yield [one.bounces.percent for one in figures]
-    yield [one.clickers.percent for one in figures]
+    yield [one.clickers.percent if one.clickers else None for one in figures]
     yield [one.unsubscribed.percent for one in figures]
     yield [one.complaints.percent for one in figures]
     yield [max(0, row.growth.all.net) for row in found.rows]

@@ -240,7 +240,7 @@ class Trend(NamedTuple):
 
 def trends(rows: Sequence[Row]) -> list[Trend]:
     """Draw what issues are compared by, a plot for each."""
-    shares: Sequence[tuple[str, str, str, Callable[[Figures], Share]]] = (
+    shares: Sequence[tuple[str, str, str, Callable[[Figures], Share | None]]] = (
         ("delivered", "Delivered", "of those it was for", lambda one: one.delivered),
         ("clickers", "Readers who clicked", "people, of those delivered", lambda one: one.clickers),
         (
@@ -258,14 +258,15 @@ def trends(rows: Sequence[Row]) -> list[Trend]:
 
 
 def _trend(
-    rows: Sequence[Row], name: str, title: str, note: str, pick: Callable[[Figures], Share]
+    rows: Sequence[Row], name: str, title: str, note: str, pick: Callable[[Figures], Share | None]
 ) -> Trend:
     shares = [pick(row.figures) for row in rows]
+    percents = [None if share is None else share.percent for share in shares]
     made = [
-        svg.Column(row.about.issue, share.percent, words=f"{row.about.issue}: {share}")
-        for row, share in zip(rows, shares, strict=True)
+        svg.Column(row.about.issue, percent, words=f"{row.about.issue}: {share or 'not known'}")
+        for row, share, percent in zip(rows, shares, percents, strict=True)
     ]
-    known = [one.percent for one in shares if one.percent is not None]
+    known = [one for one in percents if one is not None]
     limits = [_limit(GOOD_RATE), _limit(BAD_RATE)] if name == "complaints" else []
     height, shapes = svg.columns(made, levels=limits)
     if known:

@@ -61,9 +61,13 @@ class Figures:
         return Share(sum(self.left.values()), self.delivered.count)
 
     @property
-    def clickers(self) -> Share:
-        """Readers with a human click, of those it was delivered to."""
-        return Share(self.clicks.readers, self.delivered.count)
+    def clickers(self) -> Share | None:
+        """Readers with a human click, of those it was delivered to; None where nobody knows.
+
+        They are not known where clicks are not counted, or counted without a reader.
+        """
+        known = self.clicks.readers or (self.clicks.total and not self.clicks.human)
+        return Share(self.clicks.readers, self.delivered.count) if known else None
 
     @property
     def level(self) -> str:
@@ -84,7 +88,7 @@ class Figures:
             "bounced": self.bounces.to_json(),
             "complaints": {**self.complaints.to_json(), "level": self.level},
             "unsubscribed": left,
-            "clickers": self.clickers.to_json(),
+            "clickers": None if self.clickers is None else self.clickers.to_json(),
             "clicks": self.clicks.to_json(),
         }
 

@@ -163,5 +163,6 @@ def _deliveries(one: Figures) -> tuple[Cell, ...]:
 
 
 def _readers(one: Figures) -> tuple[Cell, ...]:
-    clicks = (one.clickers.count or "–", one.clicks.human, one.clicks.unknown, one.clicks.machine)
+    clickers = "–" if one.clickers is None else one.clickers.count
+    clicks = (clickers, one.clicks.human, one.clicks.unknown, one.clicks.machine)
     return *clicks, one.unsubscribed.count, one.complaints.count

@@ -99,6 +99,21 @@ def test_clicks_of_people_machines_and_unknown_are_never_one_number(
     assert found["clickers"] == {"count": 3, "of": 9, "percent": None}  # too few to speak of
 
 
+def test_readers_who_clicked_are_not_known_where_clicks_have_no_reader(
+    ledger: Ledger, reports: Reports
+) -> None:
+    people = ledger.people([f"a{one}@gmail.com" for one in range(30)])
+    for week, clicks in enumerate(([], [None, None], people[:1])):
+        issue = ledger.issue(f"2026-W{38 + week}", BEGUN + week * 7 * DAY)
+        got = ledger.deliver(issue, people)
+        ledger.events("clicked", issue, got[:1] if clicks == people[:1] else clicks, actor="human")
+
+    found = [row.figures.clickers for row in reports.compare().rows]
+
+    assert [one and one.count for one in found] == [None, None, 1]
+    assert reports.report("2026-W39").figures.clicks.human == 2
+
+
 def test_words_are_shown_when_several_heard_them_and_their_class_in_any_case(
     ledger: Ledger, reports: Reports
 ) -> None:
@@ -193,7 +208,7 @@ def test_issues_are_compared_in_the_order_of_their_plans(ledger: Ledger, reports
 
     rows = reports.compare().rows
     assert [row.about.issue for row in rows] == [f"2026-W{one}" for one in range(12, 24)]
-    assert [row.figures.clickers.count for row in rows] == list(range(2, 14))
+    assert [row.figures.clicks.readers for row in rows] == list(range(2, 14))
     assert {row.figures.bounced for row in rows} == {1}
     some = reports.compare(["2026-W20", "2026-W10", "2026-W20"]).rows
     assert [row.about.issue for row in some] == ["2026-W10", "2026-W20"]
