@@ -72,7 +72,7 @@ class Mailroom:
         self._report = ReportStore(engine, clock)
         self._pacing = PacingStore(engine)
         self._calls = OpenCalls(engine, settings, self._pacing, self._store, wall)
-        self.subject_tests = SubjectTestStore(engine, clock)
+        self.subject_tests = SubjectTestStore(engine, clock, seconds(settings.transport.deadline))
         self.proofs = Proofs(settings, secret, clock)
 
     def issue(self, identity: str) -> IssueRow | None:
@@ -184,9 +184,11 @@ class Mailroom:
             self._may_send(row)
             recorder = self._recorder(row)
             self._settle_old(row, recorder, self._calls.left(row, self._composer, run))
-            if row.state is IssueState.SENDING:
-                self._hand_over(self._tested(row), run, progress, recorder)
-                self.subject_tests.put_off(row.id, self._latest(row))
+            while row.state is IssueState.SENDING:
+                row = self._tested(row)
+                self._hand_over(row, run, progress, recorder)
+                if not self._came_to_a_decision(row, run):
+                    break
             self._conclude(row, recorder)
         tally = self.status(identity)
         if run.trouble and tally.remaining:
@@ -195,14 +197,15 @@ class Mailroom:
 
     def _tested(self, row: IssueRow) -> IssueRow:
         """Decide a test of subjects whose time has come; call it under the issue's lock."""
-        why = self.subject_tests.settle(row.id, self._latest(row))
+        why = self.subject_tests.settle(row.id)
         if not why:
             return row
         log("subject_test.decided", issue=row.identity, why=why)
         return self._planned(row.identity)
 
-    def _latest(self, row: IssueRow) -> int:
-        return row.planned_at + seconds(self._settings.transport.deadline)
+    def _came_to_a_decision(self, row: IssueRow, run: Run) -> bool:
+        due = self.subject_tests.put_off(row.id) <= self._store.now()
+        return run.wait and due and run.goes_on()
 
     # ── what an operator decides ─────────────────────────────────────────────────────────────
 
@@ -333,6 +336,7 @@ class Mailroom:
             deadline=row.owed_since + seconds(table.deadline),
             pause=pause,
             progress=progress,
+            test_until=lambda: self.subject_tests.put_off(row.id),
             books=self._calls.books(row, relays),
         )
         owed = self._report.tally(row.id)

@@ -28,6 +28,13 @@ class Run:
         self.stopping = self.stopped = True
         self._wake()
 
+    def goes_on(self) -> bool:
+        """Begin another round, unless there is trouble or somebody asked to stop."""
+        self.stopping = False
+        if self.stopped or self.trouble:  # asked afterwards: a signal may come between the two
+            self.stopping = True
+        return not self.stopping
+
     def give_up(self, reason: str) -> None:
         """End the run; the first reason is the one shown."""
         if not self.trouble:
