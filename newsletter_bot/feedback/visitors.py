@@ -61,13 +61,14 @@ _SOON = 10  # seconds from acceptance
 _READERS, _MINUTE = 10, 60
 AROUND = _MINUTE  # seconds around a visit in which others say something about it
 
-# As they named themselves in 2026; Outlook ("Microsoft Office", "ms-office") shows mail to people.
+# As they named themselves in 2026. Outlook ("Microsoft Office", "ms-office") shows mail to people,
+# Telegram has a browser of its own, and Cubot makes telephones.
 _SCANNER = re.compile(
-    r"bot\b|crawl|spider|scan|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|curl/|wget"
-    r"|python|httpx|aiohttp|go-http-client|java/|libwww|perl|ruby|php/|node|axios|undici|httpclient"
+    r"(?<!cu)bot\b|crawl|spider|scan|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|curl/|wget"
+    r"|python|httpx|aiohttp|go-http-client|java/|libwww|perl|ruby|php/|node-fetch|node\.js|axios|undici|httpclient"
     r"|http_request|winhttp|proofpoint|mimecast|barracuda|ironport|symantec|trendmicro|forcepoint"
-    r"|fireeye|sophos|safelinks|urldefense|virustotal|preview|facebookexternalhit|whatsapp|slack"
-    r"|telegram|skypeuri|embedly|feedfetcher|monitor|checker|validator|fetch",
+    r"|fireeye|sophos|safelinks|urldefense|virustotal|preview|facebookexternalhit|whatsapp|slack-img"
+    r"|skypeuri|embedly|feedfetcher|monitor|checker|validator|fetch",
     re.IGNORECASE,
 )
 _PROXY = re.compile(r"googleimageproxy|ggpht\.com|yahoomailproxy|yahoo! slurp", re.IGNORECASE)

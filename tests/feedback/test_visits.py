@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,9 @@ SOME_NETWORK = "192.0.2.0/24"
         (SAFARI, "browser", "browser"),
         (FIREFOX, "browser", "browser"),
         (MAIL, "browser", "browser"),
+        (CHROME.replace("Windows NT 10.0", "Linux; Android 13; CUBOT P80"), "browser", "browser"),
+        (f"{CHROME} Telegram-Android/11.2", "browser", "browser"),
+        ("TelegramBot (like TwitterBot)", "scanner", "scanner"),
         ("", "no-agent", "no-agent"),
         ("  ", "no-agent", "no-agent"),
         ("Mozilla/5.0", "bare-agent", "bare-agent"),
@@ -99,6 +103,12 @@ def test_a_browser_that_was_not_asked_by_a_reader_is_none(
 
 def test_only_one_rule_speaks_for_a_human() -> None:
     assert [name for name, rule in RULES.items() if rule.actor is Actor.HUMAN] == ["browser"]
+
+
+def test_every_rule_is_written_down_with_what_it_makes_of_a_visit() -> None:
+    document = (Path(__file__).parents[2] / "docs/tracking.md").read_text(encoding="utf-8")
+    for name, rule in RULES.items():
+        assert f"\n| `{name}` | {rule.actor} |" in document
 
 
 # ── what stands around it ────────────────────────────────────────────────────────────────────────
