@@ -27,7 +27,7 @@ from newsletter_bot.storage.writer import Writer
 
 LINK = "link"  # the source of visits
 WAIT = AROUND + 30  # seconds until a visit is judged: what stands around it was kept by then
-_AT_ONCE = 5000  # visits judged in one round
+_AT_ONCE = 20_000  # visits judged in one round: what stands around them is read for each
 _CHUNK = 500  # rows of one change
 _ACCEPTED = "accepted"
 
