@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from newsletter_bot.delivery.model import Message
 
 _LINGER = 0.01  # seconds that a batch which is not full waits for one more
+
+
+class AbandonedError(Exception):
+    """The run is over, and what was not announced yet is owed to the next one: do nothing more."""
 
 
 class Inbox:
@@ -23,6 +28,26 @@ class Inbox:
         self._given = 0  # that are neither cleared nor withdrawn
         self._cleared: deque[Message] = deque()
         self._ended = False
+        self._acting = threading.Lock()
+        self._abandoned = False
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Do something for messages that the sender shall hear of; raises AbandonedError.
+
+        What is done here is done before the sender abandons the session, or not at all.
+        """
+        with self._acting:
+            if self._abandoned:
+                raise AbandonedError
+            yield
+
+    def abandon(self) -> None:
+        """Let nothing more be done, nor anything be waited for."""
+        self.hurried.set()
+        with self._acting:
+            self._abandoned = True
+        self.end()
 
     def give(self) -> None:
         """Note that a message will be cleared or withdrawn soon."""

@@ -6,6 +6,7 @@ A provider that knows the key answers as it would have then, and sends nothing t
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -111,10 +112,14 @@ class Leftovers:
         A relay of which one call fails is left alone; its other chunks stay open.
         """
         failed: set[str] = set()
-        for chunk in self.store.open():
+        found = self.store.open()
+        members = Counter(one for chunk in found for one in chunk.deliveries)
+        for chunk in found:
             if self.stop.is_set() or chunk.relay in failed:
                 continue
-            call = self._call(chunk)
+            # None is in two of them; but if one were, a call could be the second for somebody.
+            alone = all(members[one] == 1 for one in chunk.deliveries)
+            call = self._call(chunk) if alone else None
             if call is None:
                 self.store.end([chunk.key])
             elif not self._settled(chunk, *call):

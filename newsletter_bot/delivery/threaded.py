@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from newsletter_bot.delivery.inbox import Inbox
+from newsletter_bot.delivery.inbox import AbandonedError, Inbox
 from newsletter_bot.delivery.model import Message, Outcome, unknown
 from newsletter_bot.delivery.transports import BeforeFinal, RelayError
 
@@ -18,10 +18,6 @@ _AT_ONCE = 2
 
 Announce = Callable[[Sequence[Message]], None]
 """Say that the messages may be delivered from now on; raises AbandonedError when they must not."""
-
-
-class AbandonedError(Exception):
-    """The run is over, and what was not announced yet is owed to the next one: do nothing more."""
 
 
 class Connection(Protocol):
@@ -70,8 +66,6 @@ class ThreadedSession:
         self._inbox = Inbox()
         self._outcomes: deque[Sequence[tuple[Message, Outcome]]] = deque()
         self._ended: list[RelayError | None] = []  # one entry once the thread is through
-        self._announcing = threading.Lock()
-        self._abandoned = False
         self._final: dict[int, Message] = {}  # announced, and without an outcome
         self._held = 0
         self._finishing = False
@@ -128,10 +122,7 @@ class ThreadedSession:
     def abandon(self) -> list[tuple[Message, Outcome]]:
         """See Session."""
         self.finish()
-        self.hurry()
-        with self._announcing:  # from here on nothing more can leave
-            self._abandoned = True
-        self._inbox.end()
+        self._inbox.abandon()  # from here on nothing more can leave
         outcomes = self.listen()
         if not self.closed:
             self.closed, self.error = True, RelayError("the run ended")
@@ -161,9 +152,7 @@ class ThreadedSession:
         self._wake()
 
     def _announce(self, messages: Sequence[Message]) -> None:
-        with self._announcing:
-            if self._abandoned:
-                raise AbandonedError
+        with self._inbox.acting():
             for message in messages:
                 if message.delivery_id not in self._final:  # in an attempt before
                     self._before_final(message)

@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from newsletter_bot.delivery.inbox import Inbox
+from newsletter_bot.delivery.inbox import AbandonedError, Inbox
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, accepted
 from newsletter_bot.delivery.threaded import Announce, ThreadedSession
 from newsletter_bot.delivery.transports import RelayError
@@ -127,3 +127,15 @@ def test_a_thread_that_fails_is_heard() -> None:
     assert session.error is not None
     with pytest.raises(RelayError, match="no route"):
         raise session.error
+
+
+def test_what_is_done_for_messages_is_done_before_the_end_or_not_at_all() -> None:
+    inbox = Inbox()
+    with inbox.acting():
+        ending = threading.Thread(target=inbox.abandon)
+        ending.start()
+        ending.join(0.1)
+        assert ending.is_alive(), "it waits for what is being done"
+    ending.join(30)
+    with pytest.raises(AbandonedError), inbox.acting():
+        raise AssertionError("it came too late")

@@ -49,13 +49,13 @@ class CallConnection:
         attempts = Attempts(self._provider, self._caller, self._pacer, inbox.hurried)
         shape = self._provider.shape
         while batch := inbox.gather(shape.most, shape.most_bytes):
-            request = self._frozen(batch)
+            request = self._frozen(batch, inbox)
             found, failed = attempts.make(request, batch, lambda: announce(batch))
             yield list(zip(batch, _outcomes(found, batch), strict=True))
             if failed is not None:
                 raise RelayError(failed.reason, lasting=failed.lasting, wait=failed.wait)
 
-    def _frozen(self, batch: Sequence[Message]) -> Request:
+    def _frozen(self, batch: Sequence[Message], inbox: Inbox) -> Request:
         """Write the call, and have it on disk where the provider knows keys."""
         if not self._provider.shape.key_lasts:
             return self._provider.request(batch, "")
@@ -64,7 +64,8 @@ class CallConnection:
         key = self._book.new_key()
         request = self._provider.request(batch, key)
         try:
-            self._book.freeze(key, batch, request)
+            with inbox.acting():
+                self._book.freeze(key, batch, request)
         except DBAPIError as error:
             raise RelayError(f"a chunk cannot be written down: {error.orig}") from error
         return request

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.mailroom import Mailroom
@@ -200,6 +200,20 @@ def test_a_call_that_would_be_another_is_not_made_and_stays_unknown(
             here.mailroom.resolve("2026-W01", resend=False)
     tally = here.send()
     assert numbers(tally) == ((0, 0, 2) if why == "skipped" else (0, 2, 0))
+    assert len(here.server.handed_over) == calls
+    assert here.open_chunks() == []
+
+
+def test_two_chunks_of_one_delivery_would_both_be_left_alone(office: Open, engine: Engine) -> None:
+    here = office()
+    here.add("ada")
+    here.lose_answers()
+    here.send()
+    calls = len(here.server.handed_over)
+    with engine.begin() as connection:
+        row = dict(connection.execute(select(chunks)).mappings().one())
+        connection.execute(insert(chunks).values({**row, "id": row["id"] + 1, "key": "another"}))
+    assert numbers(here.send()) == (0, 1, 0)
     assert len(here.server.handed_over) == calls
     assert here.open_chunks() == []
 
