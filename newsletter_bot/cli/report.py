@@ -144,7 +144,9 @@ def _readers(figures: Figures) -> Table:
     table = _table(("", "", ""), (0, 2))
     table.columns[-1].no_wrap = False
     clicks = figures.clicks
-    machines = f"clicks of machines {clicks.machine:,}, unknown {clicks.unknown:,}"
+    machines = "no clicks were counted"
+    if clicks.total:
+        machines = f"clicks of machines {clicks.machine:,}, unknown {clicks.unknown:,}"
     rows: list[tuple[str, Share | str, str]] = [
         ("delivered, of those it was for", figures.delivered, ""),
         ("came back, of those accepted", figures.bounces, ""),
