@@ -66,7 +66,8 @@ class VisitCounter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="visits", daemon=True)
                 self._thread.start()
-            self._bell.notify_all()
+            if len(self._waiting) in {1, _AT_ONCE}:  # waking it for each would cost more than each
+                self._bell.notify_all()
         return True
 
     def flush(self, patience: float = _CLOSING) -> bool:
@@ -120,7 +121,7 @@ class VisitCounter:
         with self._bell:
             self._bell.wait_for(lambda: self._waiting or self._closed)
             if not self._closed:
-                self._bell.wait_for(lambda: self._closed, _GATHER)
+                self._bell.wait_for(lambda: self._closed or len(self._waiting) >= _AT_ONCE, _GATHER)
             count = min(len(self._waiting), _AT_ONCE)
             self._held = count
             return [self._waiting.popleft() for _ in range(count)]
