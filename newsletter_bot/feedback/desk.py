@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -63,9 +64,8 @@ class Feedback:
                     new = raw_store.new(connection)
                 if not new:
                     break
-                for group in _groups(map(self._interpreter.read, new)):
-                    self._settle(group, say)
-                    count += len(group)
+                self._settle_all(_groups(map(self._interpreter.read, new)), say)
+                count += len(new)
         return count
 
     def purge(self) -> int:
@@ -97,6 +97,17 @@ class Feedback:
         What was made of it once is not done twice.
         """
         return self._writer.run(lambda connection: raw_store.replay(connection, number))
+
+    def _settle_all(self, groups: Iterable[Sequence[Read]], say: Say) -> None:
+        """Write groups one after another; while the disk takes one, the next is read."""
+        with ThreadPoolExecutor(1, "feedback") as writing:
+            before: Future[None] | None = None
+            for group in groups:
+                if before is not None:
+                    before.result()
+                before = writing.submit(self._settle, group, say)
+            if before is not None:
+                before.result()
 
     def _settle(self, group: Sequence[Read], say: Say) -> None:
         """Write a group; when that fails, each alone, so that one cannot keep the others back."""
