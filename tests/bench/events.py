@@ -260,7 +260,8 @@ class EventsBench:
         """Return the events a second from the first post until the last is interpreted."""
         folder = sample.copy()
         with running("-m", "newsletter_bot", "-C", str(folder), "run") as address:
-            time.sleep(_START if self.table.judging else 0)  # its duties look round once, and import what they need
+            # Its duties look round once, and import what they need.
+            time.sleep(_START if self.table.judging else 0)
             begun, _ = _post(sample.place, address, requests)
             _wait_until_read(folder)
             seconds = time.time() - begun
