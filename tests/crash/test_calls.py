@@ -122,6 +122,16 @@ def test_with_keys_a_kill_in_the_middle_of_a_call_is_settled_by_the_same_call(
     )
 
 
+def test_a_provider_of_single_messages_with_keys_is_asked_again_too(
+    outside: Newsletter, nursery: Nursery
+) -> None:
+    with provider_server(fake("brevo")) as server:
+        scene = Scene(outside, server, nursery, "brevo", connections=3)
+        for step in ("call answered", "chunk frozen", "before the call's last byte"):
+            scene.kill(step, 24)
+        assert scene.go_on()["accepted"] == READERS
+
+
 def test_without_keys_one_batch_of_each_connection_stays_unknown(
     outside: Newsletter, nursery: Nursery
 ) -> None:

@@ -18,7 +18,7 @@ def by_status(answer: Answer, statuses: Sorted = _DEFAULT) -> NotTaken | Unsure 
     if answer.status in statuses.lasting:
         return NotTaken(answer.words, lasting=True)
     if answer.status in statuses.ambiguous or answer.status in _SERVER:
-        return Unsure(answer.words)
+        return Unsure(answer.words, waited(answer))
     return None
 
 

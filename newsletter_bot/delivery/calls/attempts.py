@@ -62,10 +62,11 @@ class Attempts:
     def _pause(self, found: Verdict, attempt: int) -> float | None:
         """Return the seconds before the next attempt, None when there is none."""
         if isinstance(found, Unsure):
-            return _at(_UNSURE, attempt) if self.provider.shape.key_lasts else None
-        if not isinstance(found, NotTaken) or found.lasting:
+            pause = _at(_UNSURE, attempt) if self.provider.shape.key_lasts else None
+        elif isinstance(found, NotTaken) and not found.lasting:
+            pause = _at(_PAUSES, attempt)
+        else:
             return None
-        pause = _at(_PAUSES, attempt)
         if pause is None or found.wait is None:
             return pause
         return max(found.wait, _SHORTEST) if found.wait <= SHORT else None
@@ -84,7 +85,7 @@ def _counted(found: Verdict, count: int) -> Verdict:
 
 def _concluded(found: Verdict, unsure: Unsure | None) -> tuple[Verdict, NotTaken | None]:
     if isinstance(found, Unsure):
-        return found, NotTaken(found.reason)
+        return found, NotTaken(found.reason, found.wait)
     if not isinstance(found, NotTaken):
         return found, None
     return unsure or found, found

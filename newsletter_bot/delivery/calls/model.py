@@ -69,9 +69,10 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class Unsure:
-    """The messages may or may not have been taken."""
+    """The messages may or may not have been taken; `wait` as above, before the same is asked."""
 
     reason: str
+    wait: float | None = None
 
 
 Verdict = Sequence[Outcome] | NotTaken | Unsure

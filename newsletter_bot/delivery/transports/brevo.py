@@ -52,7 +52,11 @@ _DONE = frozenset({200, 201, 202})
 _INVALID = 400
 _SPACE = uuid.UUID("6f1a7c1e-52a4-5c0e-9a53-0d6a5f1c3b11")  # of keys made into UUIDs
 _SHAPE = Shape(key_lasts=30 * 60)
-_STATUSES = Sorted(lasting=frozenset({401, 402, 403, 404, 405, 406, 413, 422}))
+# 503 may come from a machine before theirs: asked again with the same key, as all 5xx are.
+_STATUSES = Sorted(
+    lasting=frozenset({401, 402, 403, 404, 405, 406, 413, 422}),
+    later=frozenset({425, 429}),
+)
 
 
 class Options(Table):

@@ -53,7 +53,11 @@ _TAG = "ref"  # tags: ASCII letters, digits, underscores and dashes
 _DONE = frozenset({200, 201})
 _INVALID = 422
 _SHAPE = Shape(most=100, most_bytes=20_000_000, key_lasts=23 * 3600)
-_STATUSES = Sorted(lasting=frozenset({400, 401, 402, 403, 404, 405, 413, 422, 451}))
+# 503 may come from a machine before theirs: asked again with the same key, as all 5xx are.
+_STATUSES = Sorted(
+    lasting=frozenset({400, 401, 402, 403, 404, 405, 413, 422, 451}),
+    later=frozenset({425, 429}),
+)
 
 
 class Options(Table):

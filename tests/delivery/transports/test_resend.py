@@ -104,6 +104,13 @@ def test_what_is_nobodys_fault_is_not_taken(status: int, name: str, lasting: boo
     assert "words" in found.reason
 
 
+def test_a_503_is_asked_about_with_the_same_key_and_never_called_not_taken() -> None:
+    answer = replace(answered(503, {}), headers={"retry-after": "7"})
+    found = resend.Resend("https://api.resend.com", "re_key").read(answer, [message(1)])
+    assert isinstance(found, Unsure)
+    assert found.wait == 7
+
+
 def test_an_address_that_is_no_good_alone_is_refused() -> None:
     (found,) = read(422, {"name": "validation_error", "message": "Invalid `to` field."}, count=1)
     assert found.state is DeliveryState.REFUSED
