@@ -22,7 +22,7 @@ from newsletter_bot.subscribers.segment_table import (
 from newsletter_bot.subscribers.segment_values import SPAN_WORDS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "segments.md").read_text(encoding="utf-8")
-KNOWN = Vocabulary({"plan", "tag"}, {"weekly"})
+KNOWN = Vocabulary({"plan", "tag"}, {"weekly"}, TRACKED)
 RULES = re.findall(r"^\| `(\{.+?\})` \|", TEXT, re.MULTILINE)
 WORDS = (*HEAD_WORDS, *TEXT_WORDS, *SPAN_WORDS, *COUNT_WORDS, *TRACKED, "state")
 
