@@ -62,7 +62,7 @@ def router_of(relays: Sequence[Relay], lists: Sequence[str], composer: Composer)
 
 
 def domains_of(most: int, pacing: PacingStore, relays: Sequence[Relay]) -> Domains:
-    """Return the limits of recipients' domains: none for a provider, which has queues of its own."""
+    """Return the limits of recipients' domains; none for providers, which queue themselves."""
     free = {one.name for one in relays if isinstance(one.transport, CallTransport)}
     return Domains(most, pacing.limits(), free)
 
