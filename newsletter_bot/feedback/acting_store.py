@@ -86,10 +86,8 @@ class Acting:
 
     def act(self, connection: Connection, told: Sequence[Told]) -> list[Done]:
         """Decide what follows from each and do it; returns them in the order of their times."""
-        pairs = Subjects(self.rules.secret, self.now).find(connection, told)
+        pairs = self._locked(connection, told)
         pairs.sort(key=lambda pair: (pair[0].at, pair[0].source, pair[0].key))
-        people = {one.person for _, one in pairs if one and one.person and not one.erased}
-        lock_people(connection, *sorted(people))
         past = self._past(connection, pairs)
         done = []
         for one, subject in pairs:
@@ -100,6 +98,18 @@ class Acting:
                 past.note(subject, followed)
             done.append(Done(one, subject, followed))
         return done
+
+    def _locked(
+        self, connection: Connection, told: Sequence[Told]
+    ) -> list[tuple[Told, Subject | None]]:
+        """Look up whom they are about, and let nobody change or erase them meanwhile."""
+        subjects = Subjects(self.rules.secret, self.now)
+        pairs = subjects.find(connection, told)
+        people = {one.person for _, one in pairs if one and one.person and not one.erased}
+        lock_people(connection, *sorted(people))
+        if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
+            return subjects.find(connection, told)
+        return pairs
 
     def _past(self, connection: Connection, pairs: Sequence[tuple[Told, Subject | None]]) -> _Past:
         """Read what went before, of those of whom a bounce came."""
