@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from newsletter_bot.delivery.calls.model import Answer, NotTaken, Unsure
 from newsletter_bot.delivery.model import DeliveryState, Message
@@ -188,3 +190,22 @@ def test_batched_events_have_keys_of_their_own() -> None:
 def test_a_body_that_makes_no_sense_is_unknown(body: bytes) -> None:
     (event,) = events().read(body)
     assert event.kind is EventKind.UNKNOWN
+
+
+WORDS = st.sampled_from(["event", "email", "tags", "tag", "reason", "ts_epoch", "ts_event"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(), inner),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(told=JSON)
+def test_whatever_it_tells_is_read(told: Any) -> None:
+    body = json.dumps(told).encode()
+    found = list(events().read(body))
+    assert found == list(events().read(body))
+    for event in found:
+        assert 0 <= event.at < 1 << 53
+        (event.token + event.address + event.reason).encode()

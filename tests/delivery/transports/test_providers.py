@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.calls.caller import Caller
-from newsletter_bot.delivery.calls.model import NotTaken, Unsure
+from newsletter_bot.delivery.calls.model import Answer, NotTaken, Unsure
 from newsletter_bot.delivery.calls.transport import CallTransport
 from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient
@@ -107,7 +110,7 @@ class Relay:
 
 def messages(*names: str) -> list[Message]:
     table = {"name": "Néws, weekly", "url": f"https://{DOMAIN}", "from": f"Néws <news@{DOMAIN}>"}
-    settings = Settings(
+    known = Settings(
         folder=Path(),
         newsletter={**table, "reply_to": "editor@example.com", "postal_address": "here"},
     )
@@ -118,7 +121,7 @@ def messages(*names: str) -> list[Message]:
         text=(Static("Hello\n.\n.dot Zoë\n"),),
         language="en",
     )
-    composer = Composer(issue, settings, b"0123456789abcdef" * 4)
+    composer = Composer(issue, known, b"0123456789abcdef" * 4)
     return [
         composer.compose(
             Recipient(
@@ -128,6 +131,9 @@ def messages(*names: str) -> list[Message]:
         )
         for at, name in enumerate(names, 1)
     ]
+
+
+BATCH = messages("a", "b")
 
 
 def states(made: dict[str, Outcome]) -> dict[str, DeliveryState]:
@@ -233,6 +239,32 @@ def test_an_answer_for_fewer_messages_is_never_success(relay: Relay) -> None:
     relay.server.faults.extend([Fault.FEWER] * 9)
     made = relay.hand_over("a", "b")
     assert set(states(made).values()) == {DeliveryState.UNKNOWN}
+
+
+WORDS = st.sampled_from(["data", "errors", "index", "id", "name", "code", "message", "messageId"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(), inner),
+    max_leaves=12,
+)
+STATUSES = st.sampled_from([200, 201, 202, 204, 301, 400, 403, 409, 418, 422, 429, 500, 503, 599])
+SUCCESS = range(200, 300)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(status=STATUSES, document=JSON | st.binary(max_size=40))
+def test_whatever_it_answers_means_something_and_seldom_success(
+    relay: Relay, status: int, document: Any
+) -> None:
+    content = document if isinstance(document, bytes) else json.dumps(document).encode()
+    batch = BATCH[: relay.most]
+    found = relay.transport.provider.read(Answer(status, {}, content), batch)
+    if isinstance(found, NotTaken | Unsure):
+        assert found.reason
+    else:
+        assert {one.state for one in found} != {DeliveryState.ACCEPTED} or status in SUCCESS
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG_BEFORE, Fault.CLOSE_BEFORE])

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from newsletter_bot.delivery.calls.model import Answer, NotTaken, Unsure
@@ -282,3 +284,22 @@ def test_that_a_message_was_sent_is_no_news() -> None:
 def test_a_body_that_makes_no_sense_is_unknown(body: bytes) -> None:
     (event,) = events().read(body)
     assert event.kind is EventKind.UNKNOWN
+
+
+WORDS = st.sampled_from(["type", "data", "tags", "ref", "to", "bounce", "created_at"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(), inner),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(told=JSON)
+def test_whatever_it_tells_is_read(told: Any) -> None:
+    body = json.dumps(told).encode()
+    found = list(events().read(body))
+    assert found == list(events().read(body))
+    for event in found:
+        assert 0 <= event.at < 1 << 53
+        (event.token + event.address + event.reason).encode()
