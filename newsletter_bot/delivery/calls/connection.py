@@ -12,12 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from newsletter_bot.delivery.calls.attempts import Attempts
 from newsletter_bot.delivery.calls.caller import Caller
 from newsletter_bot.delivery.calls.chunks import ChunkBook
-from newsletter_bot.delivery.calls.model import NotTaken, Provider, Request, Unsure, Verdict
+from newsletter_bot.delivery.calls.model import NotTaken, Provider, Request, Unsure
 from newsletter_bot.delivery.calls.pacer import Pacer
 from newsletter_bot.delivery.inbox import Inbox
 from newsletter_bot.delivery.model import Message, Outcome, unknown
 from newsletter_bot.delivery.threaded import Announce
-from newsletter_bot.delivery.transports import RelayError
+from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError
 
 
 class CallConnection:
@@ -51,9 +51,10 @@ class CallConnection:
         while batch := inbox.gather(shape.most, shape.most_bytes):
             request = self._frozen(batch, inbox)
             found, failed = attempts.make(request, batch, lambda: announce(batch))
-            yield list(zip(batch, _outcomes(found, batch), strict=True))
+            if not isinstance(found, NotTaken):
+                yield list(zip(batch, _outcomes(found, batch), strict=True))
             if failed is not None:
-                raise RelayError(failed.reason, lasting=failed.lasting, wait=failed.wait)
+                raise _error(failed, hurried=inbox.hurried.is_set())
 
     def _frozen(self, batch: Sequence[Message], inbox: Inbox) -> Request:
         """Write the call, and have it on disk where the provider knows keys."""
@@ -71,9 +72,13 @@ class CallConnection:
         return request
 
 
-def _outcomes(found: Verdict, batch: Sequence[Message]) -> Sequence[Outcome]:
-    if isinstance(found, NotTaken):
-        raise RelayError(found.reason, lasting=found.lasting, wait=found.wait)
+def _error(failed: NotTaken, *, hurried: bool) -> RelayError:
+    if hurried and not failed.lasting:  # it was not waited for, which is no failure of the relay
+        return ConnectionEndedError(failed.reason)
+    return RelayError(failed.reason, lasting=failed.lasting, wait=failed.wait)
+
+
+def _outcomes(found: Sequence[Outcome] | Unsure, batch: Sequence[Message]) -> Sequence[Outcome]:
     if isinstance(found, Unsure):
         return [unknown(found.reason)] * len(batch)
     return found

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, insert, select, update
 from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import TryAgainError
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
@@ -295,7 +296,7 @@ def test_an_outage_without_keys_makes_few_unknown(office: Open) -> None:
     assert tally.unknown == len(here.server.taken)
 
 
-def test_a_run_that_is_stopped_does_not_wait_for_its_turn(office: Open) -> None:
+def test_a_run_that_is_stopped_does_not_wait_for_its_turn(office: Open, engine: Engine) -> None:
     here = office()
     here.server.wait = 50
     here.add("ada")
@@ -306,3 +307,4 @@ def test_a_run_that_is_stopped_does_not_wait_for_its_turn(office: Open) -> None:
     )
     tally = here.mailroom.status("2026-W01")
     assert (tally.remaining, tally.unknown) == (1, 0)
+    assert PacingStore(engine).failures() == {}, "that is no failure of the relay"
