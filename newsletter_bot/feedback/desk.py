@@ -125,6 +125,8 @@ class Feedback:
         for one in group:
             if one.state is RawState.BROKEN:
                 log("feedback.broken", raw=one.raw.id, source=one.raw.source, reason=one.note)
+                title = f"Something from {one.raw.source} cannot be read"
+                say(f"feedback:broken:{one.raw.source}", title, f"{one.raw.id}: {one.note}")
         for alert in alerts:
             say(alert.key, alert.title, alert.text)
 

@@ -371,6 +371,10 @@ def test_what_cannot_be_read_keeps_nothing_back(office: Office) -> None:
     office.hears(office.event(delivery))
     states = [state for state, _ in office.raws()]
     assert states == ["broken", "broken", "read", "read"]
+    assert [title for _, title, _ in office.told] == [
+        "Something from postmaster cannot be read",
+        "Something from relay cannot be read",
+    ]
     assert "no relay of newsletter.toml is of the kind postmaster" in office.raws()[0][1]
     assert office.suppression("ada") is not None
     office.writer.run(replay)
