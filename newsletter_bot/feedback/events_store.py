@@ -18,7 +18,7 @@ from newsletter_bot.storage.tables import deliveries, events, issues, subscriber
 from newsletter_bot.storage.upsert import upserting_in
 
 _SEQUENCE = "sequence"
-_WEEK = 7 * 86_400
+_MONTH = 30 * 86_400  # seconds from a plan to its last message, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,28 @@ def bounces(connection: Connection, people: Iterable[int], since: int) -> list[B
 
 
 def sent(connection: Connection, people: Sequence[int], since: int) -> list[Sent]:
-    """Return what was sent to people, by issue: there is no index by person."""
-    query = (
-        select(
-            deliveries.c.subscriber_id,
-            deliveries.c.id,
-            deliveries.c.state,
-            deliveries.c.attempted_at,
-        )
-        .join(issues, issues.c.id == deliveries.c.issue_id)
-        .where(
-            or_(issues.c.planned_at >= since - _WEEK, issues.c.kind == _SEQUENCE),
-            deliveries.c.subscriber_id.in_(people),
-            deliveries.c.attempted_at >= since,
-        )
+    """Return what was sent to people since a time."""
+    query = select(
+        deliveries.c.subscriber_id,
+        deliveries.c.id,
+        deliveries.c.state,
+        deliveries.c.attempted_at,
+    ).where(
+        deliveries.c.issue_id.in_(issues_since(connection, since)),
+        deliveries.c.subscriber_id.in_(people),
+        deliveries.c.attempted_at >= since,
     )
     return [Sent(*row) for row in connection.execute(query)]
+
+
+def issues_since(connection: Connection, since: int) -> list[int]:
+    """Return the issues of which something may have been sent since a time.
+
+    Deliveries are looked up by issue and person, as there is no index by person alone. The issues
+    come from a question of their own: joined, SQLite would read every delivery there is.
+    """
+    lately = or_(issues.c.planned_at >= since - _MONTH, issues.c.kind == _SEQUENCE)
+    return list(connection.execute(select(issues.c.id).where(lately)).scalars())
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
@@ -151,9 +157,9 @@ def _writing(dialect: str) -> Insert:
         **dict.fromkeys(_NUMBERS, BigInteger),
         **dict.fromkeys(_WORDS, Text),
     }
-    row = json_rows(dialect, **kinds)
+    row: dict[str, Any] = dict(json_rows(dialect, **kinds))
     columns = {**_NUMBERS, **_WORDS}
-    chosen = select(*(row[name] for name in columns)).where(row["source"] != "")  # type: ignore[arg-type]
+    chosen = select(*(row[name] for name in columns)).where(row["source"] != "")
     begun = upserting_in(dialect, events).from_select(list(columns.values()), chosen)
     return begun.on_conflict_do_nothing(index_elements=["source", "key"])
 

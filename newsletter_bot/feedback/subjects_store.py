@@ -13,10 +13,10 @@ from sqlalchemy import (
     Select,
     and_,
     func,
-    or_,
     select,
 )
 
+from newsletter_bot.feedback.events_store import issues_since
 from newsletter_bot.feedback.happened import Proof, Told
 from newsletter_bot.storage.prepared import Prepared
 from newsletter_bot.storage.rows import json_rows
@@ -33,7 +33,6 @@ from newsletter_bot.subscribers.consent import LetterKind
 from newsletter_bot.subscribers.tokens import UnsubscribeClaim, mac
 
 RECENT = 14 * 86_400  # seconds: of older messages an address or a Message-ID says nothing
-_SEQUENCE = "sequence"
 _ID = 12  # bytes of a Message-ID that tell one message of an issue from the others
 _MOST_ADDRESSES = 5  # of one report that are looked up
 
@@ -149,8 +148,7 @@ class Subjects:
             _messages()
             .add_columns(deliveries.c.variant)
             .where(
-                # By issue, as there is no index by person: those of the last months are few.
-                or_(issues.c.planned_at >= since - RECENT, issues.c.kind == _SEQUENCE),
+                deliveries.c.issue_id.in_(issues_since(connection, since)),
                 deliveries.c.subscriber_id == person,
                 deliveries.c.attempted_at >= since,
             )

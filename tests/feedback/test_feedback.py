@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from email import message_from_bytes
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import event, insert, update
 
 from newsletter_bot.delivery.composer import Composer
 from newsletter_bot.delivery.refusals_store import DELIVERY, LETTER, keep_refusals
@@ -408,3 +409,24 @@ def test_read_again_it_changes_nothing(office: Office) -> None:
     random.Random(3).shuffle(told)
     office.hears(*told)
     assert [office.rows(events), office.steps(), office.hooks()] == before
+
+
+def test_nothing_that_is_looked_up_reads_everybodys_deliveries(office: Office) -> None:
+    if office.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL chooses by the numbers of rows")
+    (delivery,) = office.sends("2026-W01", office.joins("ada"))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(office.engine, "before_cursor_execute", note)
+    office.hears(office.event(delivery, **FULL))
+    office.gets(bounce_mail("").replace("bounce+@", "editor@"))
+    event.remove(office.engine, "before_cursor_execute", note)
+    reads = [one for one in asked if "FROM deliveries" in one[0]]
+    assert len(reads) >= 2
+    with office.engine.connect() as connection:
+        for statement, parameters in reads:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert not [row for row in plan if "SCAN deliveries" in row[-1]], statement
