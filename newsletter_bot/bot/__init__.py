@@ -24,9 +24,9 @@ from newsletter_bot.errors import (
 
 if TYPE_CHECKING:
     from newsletter_bot.archive.site import SiteReport
-    from newsletter_bot.delivery.dry_run import DryRun
     from newsletter_bot.delivery.model import Outcome, Tally
-    from newsletter_bot.delivery.plan_store import IssueRow
+    from newsletter_bot.delivery.planning.dry_run import DryRun
+    from newsletter_bot.delivery.planning.plan_store import IssueRow
     from newsletter_bot.delivery.run import Run
     from newsletter_bot.issues.collect.collector import Sourced
     from newsletter_bot.issues.model import Issue
@@ -206,7 +206,7 @@ class Bot(Parts):
         Once planned, an issue goes to everybody as it was then, whatever its file says now.
         """
         from newsletter_bot.delivery.model import IssueKind
-        from newsletter_bot.delivery.plan_store import refuse_other_kind
+        from newsletter_bot.delivery.planning.plan_store import refuse_other_kind
 
         planned = self.mailroom.issue(issue.identity)
         if planned is not None:

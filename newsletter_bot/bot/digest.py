@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from newsletter_bot.crosspost.words import one_line
 from newsletter_bot.delivery.model import IssueState
-from newsletter_bot.delivery.plan_store import IssueRow
+from newsletter_bot.delivery.planning.plan_store import IssueRow
 from newsletter_bot.errors import DataError, NewsletterError, UsageError
 from newsletter_bot.issues.digest import Chapter, Entry, Head, digest_text
 from newsletter_bot.issues.model import Issue, Item

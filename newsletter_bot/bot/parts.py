@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from newsletter_bot.crosspost.desk import Crossposts
     from newsletter_bot.delivery.letters.sender import Letters
     from newsletter_bot.delivery.mailroom import Mailroom
-    from newsletter_bot.feedback.desk import Feedback
-    from newsletter_bot.feedback.intake import Intake
-    from newsletter_bot.feedback.mailbox_visits import MailboxVisits
-    from newsletter_bot.feedback.visit_counter import VisitCounter
+    from newsletter_bot.feedback.events.desk import Feedback
+    from newsletter_bot.feedback.events.intake import Intake
+    from newsletter_bot.feedback.mailboxes.visits import MailboxVisits
+    from newsletter_bot.feedback.visits.visit_counter import VisitCounter
     from newsletter_bot.hooks.desk import Webhooks
     from newsletter_bot.issues.collect.inbox import Inbox
     from newsletter_bot.reports.desk import Reports
@@ -149,21 +149,21 @@ class Parts:
     @cached_property
     def intake(self) -> Intake:
         """Where what comes back is kept, as it came."""
-        from newsletter_bot.feedback.intake import Intake
+        from newsletter_bot.feedback.events.intake import Intake
 
         return Intake(self.writer, self._clock or time.time)
 
     @cached_property
     def feedback(self) -> Feedback:
         """What reads it, and acts on it."""
-        from newsletter_bot.feedback.desk import Feedback
+        from newsletter_bot.feedback.events.desk import Feedback
 
         return Feedback(self.settings, self._backing)
 
     @cached_property
     def mailboxes(self) -> MailboxVisits:
         """The mailboxes that bounces arrive in."""
-        from newsletter_bot.feedback.mailbox_visits import MailboxVisits
+        from newsletter_bot.feedback.mailboxes.visits import MailboxVisits
 
         keep, clock = self.intake.keep_mail, self._clock or time.time
         return MailboxVisits(self.engine, self.writer, self.settings, keep, clock)
@@ -192,7 +192,7 @@ class Parts:
     @cached_property
     def visit_counter(self) -> VisitCounter:
         """What counts opens and clicks."""
-        from newsletter_bot.feedback.visit_counter import VisitCounter
+        from newsletter_bot.feedback.visits.visit_counter import VisitCounter
 
         clock = self._clock or time.time
         return VisitCounter(self.engine, self.writer, self.settings.tracking, clock)

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from newsletter_bot.cli.session import Session, pass_session
-from newsletter_bot.feedback.decode import LONGEST
-from newsletter_bot.feedback.model import Affected, Fault, Kind, Reading
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.feedback.mails.decode import LONGEST
+from newsletter_bot.feedback.mails.model import Affected, Fault, Kind, Reading
+from newsletter_bot.feedback.mails.read import read_mail
 
 _COLOURS = {
     Fault.HARD: "red",

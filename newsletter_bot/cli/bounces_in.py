@@ -19,14 +19,14 @@ from newsletter_bot.errors import (
     TryAgainError,
     UnavailableError,
 )
-from newsletter_bot.feedback.came_store import Came, came
-from newsletter_bot.feedback.happened import RawState
-from newsletter_bot.feedback.intake import key_of_mail
-from newsletter_bot.feedback.mailbox_visits import Visited
+from newsletter_bot.feedback.events.came_store import Came, came
+from newsletter_bot.feedback.events.happened import RawState
+from newsletter_bot.feedback.events.intake import key_of_mail
 from newsletter_bot.feedback.mailboxes import MailboxError
-from newsletter_bot.feedback.mailboxes.maildir import content, files
-from newsletter_bot.feedback.mbox import mails
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.feedback.mailboxes.kinds.maildir import content, files
+from newsletter_bot.feedback.mailboxes.mbox import mails
+from newsletter_bot.feedback.mailboxes.visits import Visited
+from newsletter_bot.feedback.mails.read import read_mail
 
 STANDARD_INPUT = Path("-")
 _AT_ONCE = 100  # mails between two looks at what they led to

@@ -11,8 +11,8 @@ import click
 from rich.markup import escape
 
 from newsletter_bot.cli.session import Session, pass_session
-from newsletter_bot.delivery.dkim import domain_of
-from newsletter_bot.delivery.dkim_keys import (
+from newsletter_bot.delivery.composing.dkim import domain_of
+from newsletter_bot.delivery.composing.dkim_keys import (
     FEWEST_BITS,
     MOST_BITS,
     USUAL_BITS,

@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.issues.find import find_issue
-from newsletter_bot.web.preview import make_app
-from newsletter_bot.web.server import PreviewServer, address, listen
+from newsletter_bot.web.previewing.preview import make_app
+from newsletter_bot.web.previewing.server import PreviewServer, address, listen
 
 
 @click.command()

@@ -25,7 +25,7 @@ def run(session: Session, only: tuple[str, ...]) -> None:
     """Run web, scheduler and sender until told to stop; then end within 10 s."""
     from newsletter_bot.logs import configure
     from newsletter_bot.web.public import make_public
-    from newsletter_bot.web.service import PublicServer
+    from newsletter_bot.web.serving.service import PublicServer
 
     bot = session.bot
     configure(bot.settings.service.logs, sys.stderr)

@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.cli.status import show_reasons, show_tally
 from newsletter_bot.cli.subject_tests import show_subject_test, waiting_for_test
-from newsletter_bot.delivery.dry_run import DryRun
 from newsletter_bot.delivery.model import DeliveryState, Tally
+from newsletter_bot.delivery.planning.dry_run import DryRun
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import NewsletterError, TryAgainError, UsageError
 from newsletter_bot.issues.model import Issue

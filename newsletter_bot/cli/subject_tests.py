@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from newsletter_bot.cli.session import Session
-from newsletter_bot.delivery.subject_test_store import Waiting
+from newsletter_bot.delivery.planning.subject_test_store import Waiting
 
 
 def waiting_for_test(session: Session, identity: str) -> Waiting:

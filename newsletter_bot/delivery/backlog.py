@@ -6,10 +6,10 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from newsletter_bot.delivery.domains import Domains
 from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.model import Recipient
-from newsletter_bot.delivery.relays import Relay, Router
+from newsletter_bot.delivery.relaying.domains import Domains
+from newsletter_bot.delivery.relaying.relays import Relay, Router
 
 _ENOUGH = 500  # deliveries of a pile that are kept in memory: a page of the feed
 _PAGES = 4  # that are read in search of a relay's next delivery, before sessions have their turn

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from newsletter_bot.delivery.model import Message, Recipient
-from newsletter_bot.delivery.relays import Relay
+from newsletter_bot.delivery.relaying.relays import Relay
 from newsletter_bot.delivery.transports import Session
 
 

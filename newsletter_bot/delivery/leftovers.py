@@ -18,13 +18,13 @@ from newsletter_bot.delivery.calls.chunks import Chunk, ChunkBook, payload_of
 from newsletter_bot.delivery.calls.model import NotTaken, Request, Unsure
 from newsletter_bot.delivery.calls.transport import CallTransport
 from newsletter_bot.delivery.chunks_store import UNSETTLED, ChunkStore, issues_left
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.means import relays_of
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient, Settle
-from newsletter_bot.delivery.pacing_store import PacingStore
-from newsletter_bot.delivery.plan_store import IssueRow
-from newsletter_bot.delivery.relays import Relay
-from newsletter_bot.delivery.retry import wait_after
+from newsletter_bot.delivery.planning.plan_store import IssueRow
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.relays import Relay
+from newsletter_bot.delivery.relaying.retry import wait_after
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.telling_store import Telling

@@ -9,27 +9,27 @@ from sqlalchemy import Engine
 
 from newsletter_bot.delivery.alone import alone
 from newsletter_bot.delivery.backlog import Backlog
-from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.clock import SteadyClock
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.control_store import ControlStore
-from newsletter_bot.delivery.dry_run import DryRun, dry_run
 from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.leftovers import Leftovers, OpenCalls
 from newsletter_bot.delivery.means import Means, domains_of, lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import DeliveryState, IssueKind, IssueState, Tally
-from newsletter_bot.delivery.pacing_store import PacingStore
-from newsletter_bot.delivery.plan_store import IssueRow, PlanStore
+from newsletter_bot.delivery.planning.dry_run import DryRun, dry_run
+from newsletter_bot.delivery.planning.plan_store import IssueRow, PlanStore
+from newsletter_bot.delivery.planning.sequences import Newcomers
+from newsletter_bot.delivery.planning.subject_test import terms_of
+from newsletter_bot.delivery.planning.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.proofs import Proofs
 from newsletter_bot.delivery.recorder import Recorder
+from newsletter_bot.delivery.relaying.breaker import Breaker
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.delivery.report_store import ReportStore, Said, Stuck
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.sender import Sender
-from newsletter_bot.delivery.sequences import Newcomers
 from newsletter_bot.delivery.stopped import stopped
 from newsletter_bot.delivery.store import LedgerStore
-from newsletter_bot.delivery.subject_test import terms_of
-from newsletter_bot.delivery.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.errors import DataError, TryAgainError
 from newsletter_bot.logs import log

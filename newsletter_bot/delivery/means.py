@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from math import inf
 
 from newsletter_bot.delivery.backlog import Backlog
-from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.calls.chunks import ChunkBook
 from newsletter_bot.delivery.calls.transport import CallTransport
-from newsletter_bot.delivery.composer import Composer
-from newsletter_bot.delivery.domains import Domains
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.lanes import Lane
-from newsletter_bot.delivery.pacing import Limits, Pace, WarmUp, Window
-from newsletter_bot.delivery.pacing_store import PacingStore
 from newsletter_bot.delivery.recorder import Recorder
-from newsletter_bot.delivery.relays import PAUSES, Relay, Router
+from newsletter_bot.delivery.relaying.breaker import Breaker
+from newsletter_bot.delivery.relaying.domains import Domains
+from newsletter_bot.delivery.relaying.pacing import Limits, Pace, WarmUp, Window
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.relays import PAUSES, Relay, Router
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports import Transport, open_transport
 from newsletter_bot.errors import ConfigurationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from newsletter_bot.delivery.composer import Composer, as_proof
+from newsletter_bot.delivery.composing.composer import Composer, as_proof
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient
 from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.transports import RelayError, open_transport

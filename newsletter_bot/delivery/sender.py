@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy.exc import DBAPIError
 
-from newsletter_bot.delivery import retry
 from newsletter_bot.delivery.lanes import Entry, Lane, Watch
 from newsletter_bot.delivery.ledger import Ledger
 from newsletter_bot.delivery.means import Means
@@ -31,7 +30,8 @@ from newsletter_bot.delivery.model import (
     deferred,
     refused,
 )
-from newsletter_bot.delivery.relays import Relay
+from newsletter_bot.delivery.relaying import retry
+from newsletter_bot.delivery.relaying.relays import Relay
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError
 from newsletter_bot.delivery.waiting import Waiting

@@ -31,7 +31,7 @@ from newsletter_bot.delivery.model import (
     Recipient,
     Start,
 )
-from newsletter_bot.delivery.subject_test_store import held, undecided
+from newsletter_bot.delivery.planning.subject_test_store import held, undecided
 from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.storage.engine import reading
 from newsletter_bot.storage.tables import (

@@ -18,7 +18,7 @@ from newsletter_bot.delivery.model import (
     Tally,
 )
 from newsletter_bot.delivery.refusals_store import DELIVERY, keep_refusals
-from newsletter_bot.delivery.replies import Kind, kind_of
+from newsletter_bot.delivery.relaying.replies import Kind, kind_of
 from newsletter_bot.rendering.addresses import page_url
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.people import HookType

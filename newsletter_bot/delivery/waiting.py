@@ -9,7 +9,7 @@ from math import inf
 
 from newsletter_bot.delivery.means import Means
 from newsletter_bot.delivery.model import IssueState
-from newsletter_bot.delivery.relays import Relay
+from newsletter_bot.delivery.relaying.relays import Relay
 from newsletter_bot.delivery.run import Run
 
 _LOOK = 1.0  # seconds: how often a run that waits looks around

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from newsletter_bot.delivery.model import DeliveryState
-from newsletter_bot.feedback.consequences import Act
+from newsletter_bot.feedback.events.consequences import Act
 from newsletter_bot.reports.model import DAYS, Clicks
 from newsletter_bot.reports.numbers_store import Planned
 from newsletter_bot.storage.tables import deliveries, events, links, subscription_changes

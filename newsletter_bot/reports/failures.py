@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from newsletter_bot.delivery.model import DeliveryState
-from newsletter_bot.feedback.classify import Verdict, judge
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.mails.classify import Verdict, judge
+from newsletter_bot.feedback.mails.model import Fault
 from newsletter_bot.reports.model import KNOWN_BY, Failure
 from newsletter_bot.reports.numbers_store import Said
 from newsletter_bot.reports.words import said

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from newsletter_bot.delivery.model import IssueState
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.mails.model import Fault
 
 ENOUGH = 20  # a share of fewer is told as a count alone
 KNOWN_BY = 5  # domains and words that stand for fewer readers are not named

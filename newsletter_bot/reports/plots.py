@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.mails.model import Fault
 from newsletter_bot.reports import svg
 from newsletter_bot.reports.model import (
     Domain,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newsletter_bot.delivery.subject_test import Figures
+from newsletter_bot.delivery.planning.subject_test import Figures
 from newsletter_bot.reports import events_store
 from newsletter_bot.reports.model import SubjectTest, Variant
 from newsletter_bot.reports.numbers_store import Moment, Planned

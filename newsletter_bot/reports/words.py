@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from newsletter_bot.delivery.replies import without_identifiers
-from newsletter_bot.feedback import codes
+from newsletter_bot.delivery.relaying.replies import without_identifiers
+from newsletter_bot.feedback.mails import codes
 
 _SPACE = re.compile(r"\s+")
 # Controls, marks without a width, those that turn the direction of writing, halves of pairs.

@@ -7,7 +7,7 @@ from threading import Event
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.errors import NewsletterError, TryAgainError
-from newsletter_bot.feedback.mailbox_visits import Visited
+from newsletter_bot.feedback.mailboxes.visits import Visited
 from newsletter_bot.logs import log
 
 _ROUNDS = 20  # visits in a row to a mailbox in which more is left

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.delivery.dry_run import DryRun
 from newsletter_bot.delivery.model import IssueState, Tally
+from newsletter_bot.delivery.planning.dry_run import DryRun
+from newsletter_bot.delivery.planning.sequences import SequenceMessage
 from newsletter_bot.delivery.run import Run
-from newsletter_bot.delivery.sequences import SequenceMessage
 from newsletter_bot.errors import BusyError, DataError, IssueFileError, NewsletterError, Severity
 from newsletter_bot.issues.find import kind_of, refuse_twins, sequence_files
 from newsletter_bot.issues.model import Issue, Kind, Status

@@ -20,11 +20,11 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.provider_events import Events, ForgedError, HookRequest
 from newsletter_bot.delivery.relay_events import open_events
 from newsletter_bot.errors import ConfigurationError, TryAgainError
-from newsletter_bot.feedback.intake import Kept
+from newsletter_bot.feedback.events.intake import Kept
 from newsletter_bot.logs import log
 from newsletter_bot.outside import OutsideError
-from newsletter_bot.web.changing import Changes
-from newsletter_bot.web.gathering import Gathering
+from newsletter_bot.web.serving.changing import Changes
+from newsletter_bot.web.serving.gathering import Gathering
 
 MOST = 1024 * 1024  # bytes of a body; providers' batches are smaller
 _MOST_FETCHED = 64 * 1024  # bytes of a certificate, or of the answer to a confirmation

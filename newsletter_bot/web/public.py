@@ -12,12 +12,12 @@ from fastapi import FastAPI
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.web.api import add_api
-from newsletter_bot.web.counting import add_counting
-from newsletter_bot.web.headers import Careful
 from newsletter_bot.web.health import add_health
 from newsletter_bot.web.providers import ProviderHooks
 from newsletter_bot.web.readers import add_pages
+from newsletter_bot.web.serving.headers import Careful
 from newsletter_bot.web.site import First, Site
+from newsletter_bot.web.visits.counting import add_counting
 
 
 def make_public(

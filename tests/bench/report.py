@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter_bot.cli.newsletter import scaffold
-from newsletter_bot.delivery.replies import without_identifiers
+from newsletter_bot.delivery.relaying.replies import without_identifiers
 from tests.bench.report_data import LARGEST, make
 from tests.bench.table import Table, in_turn, say
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.cli.newsletter import scaffold
-from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.delivery.planning.plan_store import PlanStore
 from newsletter_bot.storage.engine import open_engine
 from tests.bench.ours import ISSUE, send_in_child
 from tests.bench.sink import sink

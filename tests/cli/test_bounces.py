@@ -122,7 +122,7 @@ def test_a_pipe_never_ends_in_a_code_that_bounces(
     (newsletter / "secret.key").unlink()
     later = run("bounces", "ingest", "-", stdin=OTHER)
     assert (later.code, "not acted on yet" in later.out) == (0, True)
-    monkeypatch.setattr("newsletter_bot.feedback.intake.keep", None)
+    monkeypatch.setattr("newsletter_bot.feedback.events.intake.keep", None)
     assert run("bounces", "ingest", "-", stdin=b"Subject: new\n\n").code == 75
 
 

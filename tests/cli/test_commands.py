@@ -145,7 +145,7 @@ def test_a_newsletter_without_a_postal_address_is_not_sent(
 def test_an_absent_server_ends_with_75_and_loses_nothing(
     run: Run, write_issue: Write, people: Path, newsletter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsletter_bot.delivery.relays.PAUSES", (0.01,))
+    monkeypatch.setattr("newsletter_bot.delivery.relaying.relays.PAUSES", (0.01,))
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     toml = newsletter / "newsletter.toml"

@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from newsletter_bot.delivery import plan_store, store, subject_test_store
+from newsletter_bot.delivery import store
 from newsletter_bot.delivery.calls.attempts import Attempts
 from newsletter_bot.delivery.calls.caller import Caller, _Body
 from newsletter_bot.delivery.chunks_store import ChunkStore
 from newsletter_bot.delivery.model import Change, Release, Settle, Start
-from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.delivery.planning import plan_store, subject_test_store
+from newsletter_bot.delivery.planning.plan_store import PlanStore
+from newsletter_bot.delivery.planning.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.store import LedgerStore
-from newsletter_bot.delivery.subject_test_store import SubjectTestStore
 from newsletter_bot.delivery.transports.smtp import session
 from newsletter_bot.delivery.transports.smtp.session import SmtpSession
 from newsletter_bot.delivery.transports.smtp.transaction import Transaction

@@ -7,8 +7,8 @@ from typing import Any
 
 from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.planning.sequences import SequenceMessage
 from newsletter_bot.delivery.run import Run
-from newsletter_bot.delivery.sequences import SequenceMessage
 from newsletter_bot.rendering.model import Rendering, Static
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber

@@ -10,7 +10,6 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, insert
 
 from newsletter_bot.delivery.backlog import Backlog
-from newsletter_bot.delivery.domains import Domains
 from newsletter_bot.delivery.feed import Feed
 from newsletter_bot.delivery.model import (
     Outcome,
@@ -21,9 +20,10 @@ from newsletter_bot.delivery.model import (
     accepted,
     deferred,
 )
-from newsletter_bot.delivery.pacing import Limits, Pace
-from newsletter_bot.delivery.pacing_store import PacingStore
-from newsletter_bot.delivery.relays import Relay, Router
+from newsletter_bot.delivery.relaying.domains import Domains
+from newsletter_bot.delivery.relaying.pacing import Limits, Pace
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.relays import Relay, Router
 from newsletter_bot.delivery.report_store import ReportStore
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.transports.maildir import Maildir

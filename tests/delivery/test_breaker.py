@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from newsletter_bot.delivery.breaker import Breaker
 from newsletter_bot.delivery.model import Outcome, accepted, deferred, refused
+from newsletter_bot.delivery.relaying.breaker import Breaker
 
 FINE = accepted("250 ok")
 GONE = refused("550 5.1.1 no such user")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery.composer import Composer, as_proof
+from newsletter_bot.delivery.composing.composer import Composer, as_proof
 from newsletter_bot.delivery.model import Recipient
 from newsletter_bot.errors import ConfigurationError, DataError
 from newsletter_bot.rendering.model import Escape, Hole, Only, Rendering, Static

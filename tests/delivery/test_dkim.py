@@ -15,9 +15,15 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery.composer import Composer
-from newsletter_bot.delivery.dkim import OF_A_LIST, OF_A_MESSAGE, aligned, canonical, relaxed
-from newsletter_bot.delivery.dkim_keys import Algorithm, Key, read_key, write_key
+from newsletter_bot.delivery.composing.composer import Composer
+from newsletter_bot.delivery.composing.dkim import (
+    OF_A_LIST,
+    OF_A_MESSAGE,
+    aligned,
+    canonical,
+    relaxed,
+)
+from newsletter_bot.delivery.composing.dkim_keys import Algorithm, Key, read_key, write_key
 from newsletter_bot.delivery.model import Recipient
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static

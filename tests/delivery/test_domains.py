@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from newsletter_bot.delivery.domains import Domains, Limit
 from newsletter_bot.delivery.model import Outcome, accepted, deferred, refused
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.domains import Domains, Limit
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 
 NOW = 1_800_000_000.0
 FINE = accepted("250 ok")

@@ -8,7 +8,7 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery.encoding import Base64, QuotedPrintable, encoded
+from newsletter_bot.delivery.composing.encoding import Base64, QuotedPrintable, encoded
 from newsletter_bot.issues.model import Condition
 from newsletter_bot.rendering.model import Escape, Hole, Only, Pieces, Static, filled
 

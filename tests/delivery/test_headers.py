@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery import headers
+from newsletter_bot.delivery.composing import headers
 from newsletter_bot.errors import DataError
 
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=300)

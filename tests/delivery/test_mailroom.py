@@ -326,4 +326,4 @@ def test_a_proof_goes_to_the_editor_and_leaves_the_ledger_alone(
 
 @pytest.fixture(autouse=True)
 def _quick_relay_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsletter_bot.delivery.relays.PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("newsletter_bot.delivery.relaying.relays.PAUSES", (0.01, 0.01, 0.01))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from newsletter_bot.delivery.sequences import STILL_NEWS
+from newsletter_bot.delivery.planning.sequences import STILL_NEWS
 from newsletter_bot.storage.lock import exclusive
 from tests.delivery.newcomers import DAY, IMPORTED, Hall, message
 

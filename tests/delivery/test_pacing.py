@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
-from newsletter_bot.delivery.pacing import Limits, Pace, WarmUp, Window
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing import Limits, Pace, WarmUp, Window
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.storage.tables import departures
 
 NOW = datetime(2026, 11, 23, 10, 0, 30, tzinfo=ZoneInfo("UTC")).timestamp()

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine
 
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.means import lanes_of, relays_of, router_of
 from newsletter_bot.delivery.model import Recipient
-from newsletter_bot.delivery.pacing import Limits, Pace
-from newsletter_bot.delivery.pacing_store import PacingStore
-from newsletter_bot.delivery.relays import PAUSES, Relay, Router
+from newsletter_bot.delivery.relaying.pacing import Limits, Pace
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.relays import PAUSES, Relay, Router
 from newsletter_bot.delivery.transports.maildir import Maildir
 from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.rendering.model import Rendering

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter_bot.delivery.replies import Kind, kind_of, without_identifiers
+from newsletter_bot.delivery.relaying.replies import Kind, kind_of, without_identifiers
 
 REAL = [
     # Gmail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery.retry import wait_after
+from newsletter_bot.delivery.relaying.retry import wait_after
 
 MIDDLE = 0.5
 

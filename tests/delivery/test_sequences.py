@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from newsletter_bot.delivery.model import DeliveryState, Start
-from newsletter_bot.delivery.sequences import LATEST, SequenceMessage
+from newsletter_bot.delivery.planning.sequences import LATEST, SequenceMessage
 from newsletter_bot.delivery.store import Page
 from newsletter_bot.errors import BusyError, DataError
 from newsletter_bot.storage.lock import exclusive

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from newsletter_bot.delivery.subject_test import Draw, Figures, judge, lead, lead_needed
+from newsletter_bot.delivery.planning.subject_test import Draw, Figures, judge, lead, lead_needed
 
 SECRET = b"0123456789abcdef" * 4
 SUBJECTS = ("First", "Second", "Third")

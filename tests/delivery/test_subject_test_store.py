@@ -12,9 +12,9 @@ from sqlalchemy import Engine, insert, select
 
 from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.planning.subject_test import Draw
+from newsletter_bot.delivery.planning.subject_test_store import Waiting
 from newsletter_bot.delivery.run import Run
-from newsletter_bot.delivery.subject_test import Draw
-from newsletter_bot.delivery.subject_test_store import Waiting
 from newsletter_bot.rendering.model import Rendering, Static
 from newsletter_bot.rendering.tracking import Detail, Tracking
 from newsletter_bot.storage.tables import deliveries, events, subscribers

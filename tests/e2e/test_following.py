@@ -18,7 +18,7 @@ from newsletter_bot.storage.tables import events
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 from tests.servers.page_server import Page, page_server
 
 PAPER = "https://arxiv.org/abs/1512.03385"

@@ -20,7 +20,7 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber, SubscriptionState
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

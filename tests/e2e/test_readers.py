@@ -19,7 +19,7 @@ from newsletter_bot.subscribers.consent import SignupRequest
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import Link
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 from tests.servers.page_server import Page as Shown
 from tests.servers.page_server import page_server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from newsletter_bot.feedback.model import Fault, Reading
+from newsletter_bot.feedback.mails.model import Fault, Reading
 
 
 @dataclass(frozen=True, slots=True)

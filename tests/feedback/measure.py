@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.feedback.mails.read import read_mail
 from tests.feedback.figures import Figures, Wanted
 
 VERSION = "6.0.0"

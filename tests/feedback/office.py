@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine, Table, insert, select, update
 
-from newsletter_bot.feedback.desk import Feedback
-from newsletter_bot.feedback.intake import Intake
+from newsletter_bot.feedback.events.desk import Feedback
+from newsletter_bot.feedback.events.intake import Intake
 from newsletter_bot.settings import Settings
 from newsletter_bot.settings.people import HookType
 from newsletter_bot.storage.engine import reading

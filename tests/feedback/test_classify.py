@@ -6,10 +6,10 @@ from importlib import resources
 
 import pytest
 
-from newsletter_bot.feedback import codes
-from newsletter_bot.feedback.classify import judge
-from newsletter_bot.feedback.model import Fault
-from newsletter_bot.feedback.rules import Stage, phrase, rules
+from newsletter_bot.feedback.mails import codes
+from newsletter_bot.feedback.mails.classify import judge
+from newsletter_bot.feedback.mails.model import Fault
+from newsletter_bot.feedback.mails.rules import Stage, phrase, rules
 
 HARD, SOFT, BLOCK, TECHNICAL = Fault.HARD, Fault.SOFT, Fault.BLOCK, Fault.TECHNICAL
 
@@ -147,7 +147,7 @@ def test_no_text_takes_a_rule_long(piece: str) -> None:
 
 def test_every_repetition_in_the_tables_is_bounded() -> None:
     for name in ("rules.toml", "phrases.toml"):
-        text = (resources.files("newsletter_bot.feedback") / name).read_text(encoding="utf-8")
+        text = (resources.files("newsletter_bot.feedback.mails") / name).read_text(encoding="utf-8")
         for line in text.splitlines():
             if line.startswith("  "):
                 bare = re.sub(r"\[[^\]]*\]", "c", re.sub(r"\\.", "e", line))

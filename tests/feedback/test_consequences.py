@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter_bot.delivery.provider_events import EventKind
-from newsletter_bot.feedback.consequences import (
+from newsletter_bot.feedback.events.consequences import (
     Act,
     Known,
     Past,
@@ -17,8 +17,8 @@ from newsletter_bot.feedback.consequences import (
     consequence,
     soft_run,
 )
-from newsletter_bot.feedback.happened import Proof, Told
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.events.happened import Proof, Told
+from newsletter_bot.feedback.mails.model import Fault
 from newsletter_bot.subscribers.tokens import UnsubscribeClaim
 
 DAY = 86_400

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter_bot.feedback.decode import as_lines
-from newsletter_bot.feedback.model import Kind
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.feedback.mails.decode import as_lines
+from newsletter_bot.feedback.mails.model import Kind
+from newsletter_bot.feedback.mails.read import read_mail
 from tests.feedback.corpus import FOLDER, TOKEN, UNSUBSCRIBE, Sample, samples
 from tests.feedback.figures import Figures
 

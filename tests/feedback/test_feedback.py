@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, update
 
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.refusals_store import DELIVERY, LETTER, keep_refusals
-from newsletter_bot.feedback.raw_store import replay
+from newsletter_bot.feedback.events.raw_store import replay
 from newsletter_bot.storage.tables import deliveries, events, letters, raw_events
 from newsletter_bot.subscribers.address import key_of
 from newsletter_bot.subscribers.tokens import Link

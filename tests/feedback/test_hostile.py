@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from newsletter_bot.feedback.decode import LONGEST
-from newsletter_bot.feedback.mime import DEEPEST, MOST_PARTS, leaves, part_of
-from newsletter_bot.feedback.model import Kind
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.feedback.mails.decode import LONGEST
+from newsletter_bot.feedback.mails.mime import DEEPEST, MOST_PARTS, leaves, part_of
+from newsletter_bot.feedback.mails.model import Kind
+from newsletter_bot.feedback.mails.read import read_mail
 from tests.feedback.corpus import samples
 
 MAILS = [one.data for one in samples() if one.data]

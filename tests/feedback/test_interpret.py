@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from newsletter_bot.delivery.provider_events import EventKind, HookRequest, ProviderEvent
 from newsletter_bot.delivery.relay_events import open_events
 from newsletter_bot.delivery.transports.sendgrid import SendGridEvents
-from newsletter_bot.feedback.happened import MAIL, Proof, Raw, RawState, Read
-from newsletter_bot.feedback.interpret import Interpreter
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.events.happened import MAIL, Proof, Raw, RawState, Read
+from newsletter_bot.feedback.events.interpret import Interpreter
+from newsletter_bot.feedback.mails.model import Fault
 from newsletter_bot.storage.tables import events
 from newsletter_bot.subscribers.tokens import TokenSigner
 from tests.feedback.office import KEY, SECRET, START, Office, settings_of

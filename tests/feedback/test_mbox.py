@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter_bot.feedback.mailboxes import LONGEST_KEPT
-from newsletter_bot.feedback.mbox import mails
+from newsletter_bot.feedback.mailboxes.mbox import mails
 
 FROM = b"From bounce@x.example  Thu Nov 26 04:02:17 2026\n"
 LINES = st.lists(

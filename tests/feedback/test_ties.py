@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from newsletter_bot.delivery.composer import Composer
-from newsletter_bot.feedback.model import Affected, Fault, Kind, Reading
-from newsletter_bot.feedback.read import read_mail
+from newsletter_bot.delivery.composing.composer import Composer
+from newsletter_bot.feedback.mails.model import Affected, Fault, Kind, Reading
+from newsletter_bot.feedback.mails.read import read_mail
 from newsletter_bot.subscribers.tokens import TokenSigner
 from tests.delivery.test_composer import SECRET, WHEN, recipient, rendering, settings
 from tests.feedback.corpus import TOKEN, UNSUBSCRIBE

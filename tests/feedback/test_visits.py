@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text, update
 
-from newsletter_bot.delivery.plan_store import PlanStore
-from newsletter_bot.feedback.visit_counter import VisitCounter
-from newsletter_bot.feedback.visitors import (
+from newsletter_bot.delivery.planning.plan_store import PlanStore
+from newsletter_bot.feedback.visits.visit_counter import VisitCounter
+from newsletter_bot.feedback.visits.visitors import (
     RULES,
     Action,
     Actor,
@@ -23,7 +23,7 @@ from newsletter_bot.feedback.visitors import (
     first_look,
     judged,
 )
-from newsletter_bot.feedback.visitors_store import WAIT
+from newsletter_bot.feedback.visits.visitors_store import WAIT
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings.tables import TrackingTable
 from newsletter_bot.storage.tables import deliveries, events, subscribers

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, select, update
 
 from newsletter_bot.delivery.control_store import ControlStore
 from newsletter_bot.delivery.model import Settle, Start, accepted, deferred, refused
-from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.delivery.planning.plan_store import PlanStore
 from newsletter_bot.delivery.store import LedgerStore
 from newsletter_bot.delivery.telling_store import Telling
 from newsletter_bot.settings import Settings

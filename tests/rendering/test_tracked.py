@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import Engine
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.delivery.composer import Composer
-from newsletter_bot.delivery.links_store import Counted, LinksStore
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.model import Recipient
-from newsletter_bot.delivery.newcomers_store import NewcomersStore
-from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.delivery.planning.links_store import Counted, LinksStore
+from newsletter_bot.delivery.planning.newcomers_store import NewcomersStore
+from newsletter_bot.delivery.planning.plan_store import PlanStore
 from newsletter_bot.rendering.links import shows_address
 from newsletter_bot.rendering.model import Rendering, filled
 from newsletter_bot.rendering.tracked import as_sent

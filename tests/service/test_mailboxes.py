@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from newsletter_bot.bot import Bot
-from newsletter_bot.feedback.mailboxes_store import MailboxStore
+from newsletter_bot.feedback.mailboxes.store import MailboxStore
 from newsletter_bot.service.mailboxes import MailboxDuty
 from newsletter_bot.settings import load
 from tests.servers.imap_server import PASSWORD, USER, ImapServer

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Engine, event, insert, select, text, update
 
-from newsletter_bot.delivery.plan_store import PlanStore
+from newsletter_bot.delivery.planning.plan_store import PlanStore
 from newsletter_bot.errors import DataError
 from newsletter_bot.rendering.model import Rendering
 from newsletter_bot.settings.tables import TrackingTable

@@ -18,15 +18,15 @@ from starlette.requests import Request
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.run import Run
-from newsletter_bot.feedback.visitors import Action, Visit
+from newsletter_bot.feedback.visits.visitors import Action, Visit
 from newsletter_bot.settings.tables import TrackingTable
 from newsletter_bot.storage.tables import events, issues, links, metadata
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import TokenSigner
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
-from newsletter_bot.web.visiting import Place, Visiting
+from newsletter_bot.web.serving.service import PublicServer
+from newsletter_bot.web.visits.visiting import Place, Visiting
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",

@@ -16,9 +16,9 @@ from fastapi.testclient import TestClient
 from PIL import Image as Picture
 
 from newsletter_bot.errors import TryAgainError
-from newsletter_bot.web.preview import make_app
-from newsletter_bot.web.server import PreviewServer, address, listen
-from newsletter_bot.web.watch import Watch
+from newsletter_bot.web.previewing.preview import make_app
+from newsletter_bot.web.previewing.server import PreviewServer, address, listen
+from newsletter_bot.web.previewing.watch import Watch
 
 PATIENCE = 30.0  # seconds
 

@@ -25,10 +25,10 @@ from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.provider_events import ForgedError, HookRequest, ProviderEvent
 from newsletter_bot.outside import OutsideError
 from newsletter_bot.storage.tables import raw_events
-from newsletter_bot.web.crowd import Bounds
 from newsletter_bot.web.providers import ProviderHooks
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.crowd import Bounds
+from newsletter_bot.web.serving.service import PublicServer
 from tests.feedback.office import KEY, PUBLIC
 
 WRITTEN = json.dumps([{"event": "delivered", "sg_event_id": "one", "timestamp": 1}]).encode()

@@ -12,7 +12,7 @@ from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber, SubscriptionState
 from newsletter_bot.subscribers.tokens import TokenSigner
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 

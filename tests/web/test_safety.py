@@ -24,7 +24,7 @@ from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import Link
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 from tests.web.wire import Connect
 
 EVIL = "evil.example"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter_bot.web.scheme import Scheme, in_scheme
+from newsletter_bot.web.previewing.scheme import Scheme, in_scheme
 
 PAGE = """<head><style>
 @media (prefers-color-scheme: dark) { a }

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from newsletter_bot.web.crowd import Bounds
+from newsletter_bot.web.serving.crowd import Bounds
 from tests.web.wire import LONG, Connect, Echo, serving
 
 QUICK = Bounds(head_time=0.3, body_time=0.3, idle_time=1, stall_time=0.5, linger_time=0.3)

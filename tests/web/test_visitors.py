@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from newsletter_bot.web.visitors import Visitor, page_of
+from newsletter_bot.web.serving.visitors import Visitor, page_of
 
 
 def visitor(client: tuple[str, int] | None, **headers: str) -> Visitor:

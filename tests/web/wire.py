@@ -14,8 +14,8 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from newsletter_bot.settings.service import WebTable
-from newsletter_bot.web.crowd import Bounds
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.crowd import Bounds
+from newsletter_bot.web.serving.service import PublicServer
 
 LONG = 8 * 1024 * 1024  # bytes: more than the kernel's buffers on both sides take
 

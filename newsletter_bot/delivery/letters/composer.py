@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import formatdate
 
-from newsletter_bot.delivery import headers
-from newsletter_bot.delivery.dkim import canonical
-from newsletter_bot.delivery.encoding import whole
+from newsletter_bot.delivery.composing import headers
+from newsletter_bot.delivery.composing.dkim import canonical
+from newsletter_bot.delivery.composing.encoding import whole
+from newsletter_bot.delivery.composing.senders import (
+    domain_of,
+    in_whose_name,
+    senders_of,
+    signer_of,
+)
 from newsletter_bot.delivery.letters.model import Letter, Matter
 from newsletter_bot.delivery.model import Message
-from newsletter_bot.delivery.senders import domain_of, in_whose_name, senders_of, signer_of
 from newsletter_bot.rendering.theme import Theme
 from newsletter_bot.settings import Settings
 from newsletter_bot.shipped import template_folders

@@ -11,8 +11,8 @@ from newsletter_bot.delivery.letters.letters_store import LettersStore
 from newsletter_bot.delivery.letters.model import Letter, Matter, Moot, Post
 from newsletter_bot.delivery.letters.turns import Turns
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome
-from newsletter_bot.delivery.replies import Kind, kind_of
-from newsletter_bot.delivery.retry import wait_after
+from newsletter_bot.delivery.relaying.replies import Kind, kind_of
+from newsletter_bot.delivery.relaying.retry import wait_after
 from newsletter_bot.delivery.single import hand_over
 from newsletter_bot.delivery.transports import ConnectionEndedError, RelayError, Transport
 from newsletter_bot.errors import DataError, NewsletterError, TryAgainError

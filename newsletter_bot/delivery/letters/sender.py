@@ -16,7 +16,7 @@ from newsletter_bot.delivery.letters.model import Post
 from newsletter_bot.delivery.letters.round import PATIENCE, Desk, Round
 from newsletter_bot.delivery.letters.turns import Turns
 from newsletter_bot.delivery.means import limits_of
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.delivery.transports import open_transport
 from newsletter_bot.errors import TryAgainError
 from newsletter_bot.settings import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from newsletter_bot.delivery.pacing import VALID, Limits
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing import VALID, Limits
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 
 _SHARE = 1.5  # turns from one letter to the next: every second one is left to an issue
 

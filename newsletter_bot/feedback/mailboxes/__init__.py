@@ -18,7 +18,8 @@ from pydantic import BaseModel
 
 from newsletter_bot import settings as configuration
 from newsletter_bot.errors import ConfigurationError
-from newsletter_bot.feedback.decode import LONGEST
+from newsletter_bot.feedback.mailboxes import kinds as kinds_of
+from newsletter_bot.feedback.mails.decode import LONGEST
 from newsletter_bot.settings.mailboxes import MailboxTable
 from newsletter_bot.settings.tables import Table
 
@@ -97,7 +98,7 @@ class MailboxKind(Protocol):
 
 def kinds() -> dict[str, MailboxKind]:
     """Return every kind of mailbox there is, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(module.name for module in pkgutil.iter_modules(kinds_of.__path__))
     return {name: _kind(name) for name in names}
 
 
@@ -117,7 +118,7 @@ def open_mailbox(table: MailboxTable, folder: Path) -> Mailbox:
 
 
 def _kind(name: str) -> MailboxKind:
-    module: Any = importlib.import_module(f"{__name__}.{name}")
+    module: Any = importlib.import_module(f"{kinds_of.__name__}.{name}")
     found: MailboxKind = module
     return found
 

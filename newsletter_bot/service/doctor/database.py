@@ -9,7 +9,7 @@ from alembic.util import CommandError
 
 from newsletter_bot.bot import Bot
 from newsletter_bot.delivery.model import IssueState
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.errors import NewsletterError
 from newsletter_bot.service.doctor.folder import disk
 from newsletter_bot.service.doctor.model import Check, error, explained, warning, well

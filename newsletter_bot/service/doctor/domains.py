@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from newsletter_bot.delivery.dkim import domain_of as dkim_domain_of
-from newsletter_bot.delivery.dkim_keys import Algorithm, Record, read_key
+from newsletter_bot.delivery.composing.dkim import domain_of as dkim_domain_of
+from newsletter_bot.delivery.composing.dkim_keys import Algorithm, Record, read_key
 from newsletter_bot.service.doctor import dmarc, spf
 from newsletter_bot.service.doctor.model import Check, error, warning, well
 from newsletter_bot.service.doctor.names import Names, NamesError

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from newsletter_bot.delivery.dkim_keys import USUAL_BITS, Algorithm, read_key
-from newsletter_bot.delivery.senders import senders_of, signer_of
+from newsletter_bot.delivery.composing.dkim_keys import USUAL_BITS, Algorithm, read_key
+from newsletter_bot.delivery.composing.senders import senders_of, signer_of
 from newsletter_bot.errors import NewsletterError
 from newsletter_bot.service.doctor.model import Check, error, explained, warning, well
 from newsletter_bot.settings import FILE_NAME, Settings

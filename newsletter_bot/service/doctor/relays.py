@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from newsletter_bot import settings as configuration
-from newsletter_bot.delivery.headers import a_labels
-from newsletter_bot.delivery.senders import domain_of, senders_of
+from newsletter_bot.delivery.composing.headers import a_labels
+from newsletter_bot.delivery.composing.senders import domain_of, senders_of
 from newsletter_bot.delivery.transports import Looked, kinds, open_transport
 from newsletter_bot.feedback.mailboxes import Cursor, Desk, MailboxError, open_mailbox
 from newsletter_bot.service.doctor.domains import SenderDomain

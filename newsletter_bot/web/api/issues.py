@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from newsletter_bot.delivery.model import DeliveryState, IssueKind, IssueState, Tally
-from newsletter_bot.delivery.plan_store import IssueRow
+from newsletter_bot.delivery.planning.plan_store import IssueRow
 from newsletter_bot.delivery.report_store import AGES, Stuck
 from newsletter_bot.logs import redacted
 from newsletter_bot.web.api.asked import Asked, needs

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, select, update
 from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.model import Tally
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import TryAgainError
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter_bot.delivery import headers
 from newsletter_bot.delivery.calls.structured import structured
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing import headers
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.model import Message, Recipient
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
 from newsletter_bot.settings import Settings

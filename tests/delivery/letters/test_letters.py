@@ -11,7 +11,7 @@ from typing import Any
 import dkim as dkimpy
 import pytest
 
-from newsletter_bot.delivery.dkim_keys import Algorithm, read_key, write_key
+from newsletter_bot.delivery.composing.dkim_keys import Algorithm, read_key, write_key
 from newsletter_bot.rendering.theme import Theme
 from newsletter_bot.shipped import template_folders
 from newsletter_bot.subscribers.address import AddressError

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import update
 
 from newsletter_bot.delivery.letters.sender import Letters
-from newsletter_bot.delivery.pacing import Limits, Window
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing import Limits, Window
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.errors import ConfigurationError, TryAgainError
 from newsletter_bot.storage.tables import letters, signups
 from newsletter_bot.subscribers.tokens import Link

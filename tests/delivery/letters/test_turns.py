@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine
 
 from newsletter_bot.delivery.letters.turns import Turns
-from newsletter_bot.delivery.pacing import Limits, Window
-from newsletter_bot.delivery.pacing_store import PacingStore
+from newsletter_bot.delivery.relaying.pacing import Limits, Window
+from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from tests.delivery.newcomers import Clock
 
 STEP = 0.01

@@ -28,8 +28,8 @@ from newsletter_bot.delivery.transports.postmark import (
 )
 from newsletter_bot.delivery.transports.postmark.events import PostmarkEvents
 from newsletter_bot.errors import ConfigurationError
-from newsletter_bot.feedback.classify import judge
-from newsletter_bot.feedback.model import Fault
+from newsletter_bot.feedback.mails.classify import judge
+from newsletter_bot.feedback.mails.model import Fault
 from tests.servers.providers import ProviderServer, provider_server, reply
 from tests.servers.providers.postmark import TOKEN, WRONG, Fake, failure
 

@@ -20,7 +20,7 @@ from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.calls.caller import Caller
 from newsletter_bot.delivery.calls.model import Answer, NotTaken, Unsure
 from newsletter_bot.delivery.calls.transport import CallTransport
-from newsletter_bot.delivery.composer import Composer
+from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recipient
 from newsletter_bot.delivery.transports import RelayError, kinds
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static

@@ -25,8 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from newsletter_bot.delivery import headers
 from newsletter_bot.delivery.calls.model import Answer, Finding, NotTaken, Request, Unsure, Verdict
+from newsletter_bot.delivery.composing import headers
 from newsletter_bot.delivery.model import DeliveryState, Message
 from newsletter_bot.delivery.provider_events import EventKind, ForgedError, HookRequest
 from newsletter_bot.delivery.transports.sendgrid import (

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from newsletter_bot.feedback.intake import Intake
-from newsletter_bot.feedback.mailbox_visits import MailboxVisits
+from newsletter_bot.feedback.events.intake import Intake
+from newsletter_bot.feedback.mailboxes.visits import MailboxVisits
 from newsletter_bot.settings import Settings, load
 from newsletter_bot.settings.mailboxes import MailboxTable
 from newsletter_bot.storage.tables import raw_events

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from newsletter_bot.errors import ConfigurationError
-from newsletter_bot.feedback.imap_talk import folder_name
-from newsletter_bot.feedback.mailbox_visits import Visited
 from newsletter_bot.feedback.mailboxes import PORTION, Cursor, Desk, MailboxError, open_mailbox
+from newsletter_bot.feedback.mailboxes.imap_talk import folder_name
+from newsletter_bot.feedback.mailboxes.visits import Visited
 from newsletter_bot.settings.mailboxes import MailboxTable
 from tests.feedback.mailboxes.conftest import NAME, Reader, mail
 from tests.servers.certificates import Authority

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from newsletter_bot.feedback.intake import Intake
-from newsletter_bot.feedback.mailbox_visits import MailboxVisits
+from newsletter_bot.feedback.events.intake import Intake
 from newsletter_bot.feedback.mailboxes import Cursor
-from newsletter_bot.feedback.mailboxes_store import MailboxStore
+from newsletter_bot.feedback.mailboxes.store import MailboxStore
+from newsletter_bot.feedback.mailboxes.visits import MailboxVisits
 from tests.feedback.mailboxes.conftest import NAME, Reader, mail
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter_bot.delivery.dkim_keys import Algorithm, Record, read_key, write_key
+from newsletter_bot.delivery.composing.dkim_keys import Algorithm, Record, read_key, write_key
 from newsletter_bot.errors import UsageError
 from newsletter_bot.service.doctor import dmarc, domains
 from newsletter_bot.service.doctor.domains import SenderDomain

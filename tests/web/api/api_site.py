@@ -16,7 +16,7 @@ from newsletter_bot.subscribers.model import NewSubscriber, Person
 from newsletter_bot.web.api.keys import Scope
 from newsletter_bot.web.api.keys_store import KeyStore
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 
 CONSENT = {"source": "order form", "given_at": "2026-01-02T03:04:05Z"}
 MORE = """

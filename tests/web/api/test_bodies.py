@@ -17,7 +17,7 @@ from newsletter_bot.storage.tables import signups, subscribers
 from newsletter_bot.web.api import make_api
 from newsletter_bot.web.api.keys import Scope
 from newsletter_bot.web.api.keys_store import KeyStore
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 from tests.web.api.api_site import CONSENT, ApiSite, problem, settle
 
 ADA = "ada@example.com"

@@ -18,7 +18,7 @@ from newsletter_bot.subscribers.consent import SignupRequest
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import Link
 from newsletter_bot.web.public import make_public
-from newsletter_bot.web.service import PublicServer
+from newsletter_bot.web.serving.service import PublicServer
 
 LISTS = """
 [[lists]]

@@ -4,8 +4,8 @@ import pytest
 
 from newsletter_bot.errors import TryAgainError
 from newsletter_bot.subscribers.tokens import Link
-from newsletter_bot.web.failing import failure
-from newsletter_bot.web.pages import Answers
+from newsletter_bot.web.readers.failing import failure
+from newsletter_bot.web.readers.pages import Answers
 from tests.web.pages.conftest import Site
 
 

@@ -244,7 +244,7 @@ def test_wrong_proofs_are_none_and_no_error(site: Site) -> None:
 
 
 def test_a_challenge_of_yesterday_or_of_another_newsletter_is_not_taken(site: Site) -> None:
-    from newsletter_bot.web.proof_of_work import Proofs
+    from newsletter_bot.web.readers.proof_of_work import Proofs
 
     for proofs in (Proofs(site.bot.secret, life=-10), Proofs(b"another secret")):
         challenge = altcha.Challenge.from_dict(proofs.challenge())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter_bot.web.languages import LANGUAGES
+from newsletter_bot.web.readers.languages import LANGUAGES
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates/web"

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from newsletter_bot.delivery.model import Message, Outcome, deferred, unknown
-from newsletter_bot.delivery.replies import SERVICE_CLOSING, Kind, kind_of
+from newsletter_bot.delivery.relaying.replies import SERVICE_CLOSING, Kind, kind_of
 from newsletter_bot.delivery.transports import BeforeFinal, ConnectionEndedError, RelayError
 from newsletter_bot.delivery.transports.smtp.greeting import Address, Greeting, Login, reason_of
 from newsletter_bot.delivery.transports.smtp.reply import GO_ON, NoReplyError, Reply, ReplyReader

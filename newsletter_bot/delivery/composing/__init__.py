@@ -1,0 +1,1 @@
+"""Rendering + recipient → bytes: headers, bodies, signatures."""

@@ -1,0 +1,1 @@
+"""Who is owed an issue: plans, newcomers, links, tests of subjects."""

@@ -1,0 +1,1 @@
+"""What came in, whatever brought it: kept, tied to deliveries, acted on."""

@@ -1,0 +1,1 @@
+"""Mails that came back, read: bytes in, a reading out; pure."""

@@ -1,0 +1,1 @@
+"""Who follows links and loads pictures: kept, judged, counted."""

@@ -1,0 +1,1 @@
+"""The editor's preview: a web server for this machine alone."""

@@ -1,0 +1,1 @@
+"""Connections, requests and answers, before anybody asks what they are about."""

@@ -1,0 +1,1 @@
+"""Links that lead on and the picture that is counted."""
