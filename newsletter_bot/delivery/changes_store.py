@@ -191,6 +191,29 @@ def _settling(dialect: str) -> Update:
 _SETTLE = Prepared(_settling)
 
 
+def prove(connection: Connection, ids: Iterable[int], reason: str, now: int) -> None:
+    """Call deliveries accepted of which nobody knew, once something shows that they arrived.
+
+    Others are left as they are.
+    """
+    _PROVE.run(connection, rows=_ids(sorted(ids)), reason=reason, now=now)
+
+
+def _proving(dialect: str) -> Update:
+    return (
+        update(deliveries)
+        .where(_chosen(dialect), deliveries.c.state == DeliveryState.UNKNOWN.value)
+        .values(
+            state=DeliveryState.ACCEPTED.value,
+            reason=bindparam("reason"),
+            changed_at=bindparam("now"),
+        )
+    )
+
+
+_PROVE = Prepared(_proving)
+
+
 def _settled(change: Change) -> dict[str, object]:
     if isinstance(change, Settle):
         state, reason, due = change.outcome.state, change.outcome.reason, change.not_before

@@ -35,6 +35,8 @@ from newsletter_bot.settings.tables import seconds
 
 _AGAIN = 300  # seconds
 _SPARE = 60  # seconds: a key near its end may be forgotten while the call is on its way
+# An event may have shown of some meanwhile that they were accepted: it is the same call for them.
+_MAY_HAVE_IT = (*UNSETTLED, DeliveryState.ACCEPTED)
 _OWED = (DeliveryState.PLANNED, DeliveryState.SENDING)
 
 
@@ -141,7 +143,7 @@ class Leftovers:
         if not isinstance(transport, CallTransport) or not self._lives(chunk, transport):
             return None
         states = self.store.states(chunk.deliveries)
-        if any(states.get(one) not in UNSETTLED for one in chunk.deliveries):
+        if any(states.get(one) not in _MAY_HAVE_IT for one in chunk.deliveries):
             return None
         messages = self._messages(chunk)
         if messages is None:

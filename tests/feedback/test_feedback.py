@@ -50,6 +50,18 @@ def test_a_hard_bounce_suppresses_and_webhooks_hear_of_it_once(office: Office) -
     }
 
 
+@pytest.mark.parametrize("kind", ["delivered", "bounce"])
+def test_what_comes_back_settles_a_delivery_of_which_nobody_knew(office: Office, kind: str) -> None:
+    ada, bo = office.joins("ada"), office.joins("bo")
+    first, second = office.sends("2026-W01", ada, bo, state="unknown")
+    office.hears(office.event(first, kind), {**office.event(second, kind), "ref": "00" * 19})
+    rows = {row["id"]: row for row in office.rows(deliveries)}
+    assert rows[first]["state"] == "accepted"
+    assert rows[first]["reason"].startswith("what came back by sendgrid")
+    assert rows[second]["state"] == "unknown"
+    assert (office.suppression("ada") is not None) == (kind == "bounce")
+
+
 def test_a_complaint_ends_every_subscription_and_suppresses(office: Office) -> None:
     ada = office.joins("ada", "weekly", "papers")
     (delivery,) = office.sends("2026-W01", ada)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
+from newsletter_bot.delivery.changes_store import prove
 from newsletter_bot.delivery.provider_events import EventKind
+from newsletter_bot.delivery.refusals_store import RELAY
 from newsletter_bot.feedback.events import events_store, raw_store
 from newsletter_bot.feedback.events.acting_store import Acting, Alert, Rules
 from newsletter_bot.feedback.events.consequences import consequence
 from newsletter_bot.feedback.events.events_store import UNTIED, Tie
-from newsletter_bot.feedback.events.happened import Read, Told
+from newsletter_bot.feedback.events.happened import Proof, Read, Told
 
 _Written = tuple[Told, Tie, str]
 
@@ -35,11 +37,22 @@ def write(connection: Connection, rules: Rules, group: Sequence[Read], now: int)
     acting = Acting(rules, now)
     written = [*_quiet(connection, news, rules), *_loud(connection, news, acting)]
     events_store.write(connection, written)
+    _prove(connection, written, now)
     raw_store.settle(connection, reads)
     erased = {one.raw_id for one, tie, _ in written if tie.erased}
     if erased:
         raw_store.forget(connection, erased)
     return list(acting.alerts.values())
+
+
+def _prove(connection: Connection, written: Sequence[_Written], now: int) -> None:
+    """Settle those whose outcome nobody knew: who tells of a message by its token has had it."""
+    arrived: dict[str, set[int]] = {}
+    for one, tie, _ in written:
+        if one.proof is Proof.TOKEN and one.source != RELAY and tie.delivery_id is not None:
+            arrived.setdefault(one.source, set()).add(tie.delivery_id)
+    for source, ids in arrived.items():
+        prove(connection, ids, f"what came back by {source} shows that it was handed over", now)
 
 
 def _quiet(connection: Connection, news: Sequence[Told], rules: Rules) -> Iterator[_Written]:
