@@ -148,6 +148,9 @@ class ThreadedSession:
         except Exception as found:  # noqa: BLE001 - a thread must never end unheard
             _log.exception("a session's thread ended")
             error = RelayError(f"unexpected {type(found).__name__}: {found}", lasting=True)
+            # A mistake of ours says nothing of what was announced: it may have left.
+            lost = unknown(error.reason)
+            self._outcomes.append([(one, lost) for one in self._final.values()])
         self._ended.append(error)
         self._wake()
 

@@ -129,6 +129,34 @@ def test_a_thread_that_fails_is_heard() -> None:
         raise session.error
 
 
+class Mistaken(Slow):
+    """A connection that breaks over the answer to its second batch."""
+
+    def deliver(
+        self, inbox: Inbox, announce: Announce
+    ) -> Iterator[Sequence[tuple[Message, Outcome]]]:
+        yield from self._one_by_one(inbox, announce)
+        self.there.set()
+        raise TypeError("a mistake")
+
+    def _one_by_one(
+        self, inbox: Inbox, announce: Announce
+    ) -> Iterator[Sequence[tuple[Message, Outcome]]]:
+        first, second, *_ = inbox.gather(10, 1_000_000)
+        announce([first])
+        yield [(first, accepted("ok"))]
+        announce([second])
+
+
+def test_after_a_mistake_of_ours_what_may_have_left_is_unknown_and_the_rest_is_not() -> None:
+    session = begun(Mistaken(""), 1, 2, 3)
+    until_ended(session)
+    heard = {one.delivery_id: what.state for one, what in session.listen()}
+    assert heard == {1: DeliveryState.ACCEPTED, 2: DeliveryState.UNKNOWN}
+    assert session.error is not None
+    assert session.error.lasting
+
+
 def test_what_is_done_for_messages_is_done_before_the_end_or_not_at_all() -> None:
     inbox = Inbox()
     with inbox.acting():
