@@ -17,6 +17,8 @@ from newsletter_bot.storage.tables import chunks, deliveries, issues
 
 # Deliveries of a chunk that has no outcome yet: in these states, and in no other.
 UNSETTLED = (DeliveryState.SENDING, DeliveryState.UNKNOWN, DeliveryState.PLANNED)
+_OWED = (DeliveryState.PLANNED, DeliveryState.SENDING)
+_ASKED = "asked for again with the same key, and not answered"
 _LIVE = (IssueState.SENDING.value, IssueState.SENT.value)
 _PAGE = 500
 _KEPT = 7 * 86_400  # seconds
@@ -105,6 +107,16 @@ class ChunkStore:
             rows = connection.execute(query.where(*mine)).all()
         return {row: DeliveryState(state) for row, state in rows}
 
+    def doubt(self, chunk: Chunk) -> None:
+        """Call unknown what is about to be called again: from here on it may be taken."""
+        self._move(chunk.deliveries, _OWED, DeliveryState.UNKNOWN, _ASKED)
+
+    def trust(self, states: Mapping[int, DeliveryState]) -> None:
+        """Put deliveries back to what they were before `doubt`: certainly nothing was taken."""
+        for state in _OWED:
+            rows = [one for one, before in states.items() if before is state]
+            self._move(rows, (DeliveryState.UNKNOWN,), state, "")
+
     def settle(self, chunk: Chunk, changes: Sequence[Settle]) -> None:
         """Write the outcomes of a call that was made again, and end its chunk."""
         now = int(self._clock())
@@ -116,6 +128,22 @@ class ChunkStore:
             if any(one.outcome.state is DeliveryState.DEFERRED for one in changes):
                 self._reopen(connection)
             self._end(connection, [chunk.key])
+
+    def _move(
+        self,
+        ids: Sequence[int],
+        before: Sequence[DeliveryState],
+        after: DeliveryState,
+        reason: str,
+    ) -> None:
+        theirs = (
+            deliveries.c.issue_id == self._issue_id,
+            deliveries.c.id.in_(ids),
+            deliveries.c.state.in_([one.value for one in before]),
+        )
+        values = {"state": after.value, "reason": reason, "changed_at": int(self._clock())}
+        with self._engine.begin() as connection:
+            connection.execute(update(deliveries).where(*theirs).values(values))
 
     def _under_way(self, connection: Connection, chunk: Chunk) -> None:
         """Let those be settled that an earlier run had to call unknown."""

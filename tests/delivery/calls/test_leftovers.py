@@ -14,12 +14,13 @@ from sqlalchemy import Engine, insert, select, update
 from newsletter_bot.delivery.calls import attempts
 from newsletter_bot.delivery.mailroom import Mailroom
 from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.delivery.run import Run
 from newsletter_bot.errors import TryAgainError
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
 from newsletter_bot.settings import Settings
-from newsletter_bot.storage.tables import chunks, subscribers
+from newsletter_bot.storage.tables import chunks, deliveries, issues, subscribers
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.store import SubscriberStore
@@ -240,6 +241,49 @@ def test_who_is_owed_it_again_gets_it_by_another_call_once_the_key_is_forgotten(
     here.clock.pass_by(24 * HOUR)
     assert numbers(here.send()) == (1, 0, 0)
     assert len({one.headers["idempotency-key"] for one in here.server.handed_over}) == 2
+
+
+def killed_before_the_call(here: Office) -> None:
+    """Leave what a run does that was killed once a chunk was frozen: its call was never made."""
+    here.lose_answers()
+    here.send()
+    here.server.taken.clear()
+    known: Any = here.server.behaviour
+    known.known.clear()
+    with here.engine.begin() as connection:
+        connection.execute(update(issues).values(state="sending", finished_at=None))
+        connection.execute(update(deliveries).values(state="sending", reason=""))
+        run: str = connection.execute(select(issues.c.run)).scalar_one()
+    with Recorder(here.settings.folder / ".sending-2026-W01").recording(run):
+        pass  # nothing was noted
+
+
+def test_a_call_first_made_by_the_next_run_and_not_answered_is_asked_for_again_and_not_made_anew(
+    office: Open,
+) -> None:
+    here = office()
+    here.add("ada")
+    killed_before_the_call(here)
+    here.lose_answers()
+    assert numbers(here.send()) == (0, 1, 0)
+    assert len(here.open_chunks()) == 1
+    assert numbers(here.send()) == (1, 0, 0)
+    assert len({one.headers["idempotency-key"] for one in here.server.handed_over}) == 1
+
+
+def test_a_call_first_made_by_the_next_run_and_certainly_not_taken_leaves_them_owed(
+    office: Open,
+) -> None:
+    behaviour: Any = UsedUp(fake("resend"))
+    behaviour.quota = True
+    here = office(behaviour=behaviour)
+    here.add("ada")
+    killed_before_the_call(here)
+    behaviour.quota = False
+    assert "1 of 1 are still owed" in str(here.gives_up())
+    assert here.mailroom.status("2026-W01").unknown == 0
+    behaviour.quota = True
+    assert numbers(here.send()) == (1, 0, 0)
 
 
 class UsedUp:
