@@ -47,8 +47,15 @@ class Answer:
         return str(here) if isinstance(here, str | int | float) else ""
 
     @property
+    def is_page(self) -> bool:
+        """Whether the body is a web page: somebody's who is no API, like a proxy on the way."""
+        return re.match(rb"\s*<(!doctype\s|html\b)", self.content, re.IGNORECASE) is not None
+
+    @property
     def words(self) -> str:
         """The body in short, on one line, after the status."""
+        if self.is_page:
+            return f"HTTP {self.status}: a web page"
         text = self.content[: 4 * _MOST_WORDS].decode("utf-8", errors="replace")
         line = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:_MOST_WORDS]
         return f"HTTP {self.status}: {line or 'no explanation'}"

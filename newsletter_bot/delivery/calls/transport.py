@@ -51,9 +51,12 @@ class CallTransport:
 
         def ask(request: Request) -> Answer:
             try:
-                return caller.call(request)
+                answer = caller.call(request)
             except (NotSentError, NoAnswerError) as error:
                 raise httpx.ConnectError(str(error)) from error
+            if answer.is_page:
+                raise httpx.RemoteProtocolError(answer.words)
+            return answer
 
         try:
             return self.provider.check(ask, domain)
@@ -61,7 +64,7 @@ class CallTransport:
             return [
                 Finding(
                     well=False,
-                    sentence=f"The provider does not answer: {error}.",
+                    sentence=f"The provider's API does not answer: {error}.",
                     next_step="Check the network, and the option url of the transport.",
                 )
             ]

@@ -25,7 +25,7 @@ from newsletter_bot.delivery.model import DeliveryState, Message, Outcome, Recip
 from newsletter_bot.delivery.transports import RelayError, kinds
 from newsletter_bot.rendering.model import Escape, Hole, Rendering, Static
 from newsletter_bot.settings import Settings, read_options
-from tests.servers.providers import Fault, ProviderServer, fake, fakes, provider_server
+from tests.servers.providers import Fault, ProviderServer, Reply, fake, fakes, provider_server
 
 WHEN = 1_800_000_000
 DOMAIN = "news.example.com"
@@ -347,6 +347,16 @@ def test_the_check_finds_the_credentials_and_the_domain_good_and_sends_nothing(
     assert relay.server.taken == []
     relay.server.stop()
     assert not all(one.well for one in relay.transport.check(DOMAIN))
+
+
+def test_the_check_takes_a_web_page_for_no_word_of_the_provider(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Reply(404, b"\n<!DOCTYPE html><title>Not found</title>")
+    monkeypatch.setattr(relay.server.behaviour, "answer", lambda _call: page)
+    (finding,) = relay.transport.check(DOMAIN)
+    assert finding.sentence == "The provider's API does not answer: HTTP 404: a web page."
+    assert "url" in finding.next_step
 
 
 def test_a_provider_that_has_a_fake_is_a_transport() -> None:
