@@ -120,7 +120,7 @@ def _head(reading: Reading) -> Table:
 def _table(reading: Reading) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("Address", "Status", "Class", "Rule", "Read in", "What was said"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for one in reading.recipients:
         table.add_row(
             escape(one.address + (f" (in the end {one.final})" if one.final else "")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -29,10 +29,11 @@ def events() -> None:
 @pass_session
 def list_(session: Session, issue: str, kind: str | None, last: int) -> None:
     """List the newest events, what they led to, and why."""
-    found = session.bot.feedback.heard(last, kind or "", issue)
+    name = session.bot.identity(issue) if issue else ""
+    found = session.bot.feedback.heard(last, kind or "", name)
     waiting, broken = session.bot.feedback.unread()
     session.emit({"events": list(found), "waiting": waiting, "broken": list(broken)})
-    session.console.print(_table(found) if found else "Nothing came back.")
+    session.console.print(_table(session, found) if found else "Nothing came back.")
     if waiting:
         session.console.print(f"{waiting} more wait to be read: `run` does it.")
     for one in broken:
@@ -48,16 +49,11 @@ def show(session: Session, raw_id: int) -> None:
     """Show the request or mail RAW_ID as it came, while it is kept."""
     found = session.bot.feedback.raw(raw_id)
     if found is None:
-        raise DataError(
-            f"There is no request or mail {raw_id}.",
-            "It may be deleted: feedback.keep_raw in newsletter.toml says for how long it is kept.",
-        )
+        raise _gone(raw_id)
     body = bytes(found["body"]).decode("utf-8", errors="replace")
     session.emit({**found, "body": body})
-    session.console.print(
-        f"{found['source']}, {_time(found['received_at'])}: {found['state']}"
-        f" {escape(found['reason'])}"
-    )
+    told = f"{found['source']}, {_time(session, found['received_at'])}: {found['state']}"
+    session.console.print(" ".join(filter(None, (told, escape(found["reason"])))))
     session.console.print(escape(_visible(body[:_MOST_SHOWN])))
 
 
@@ -68,26 +64,35 @@ def replay(session: Session, raw_id: int | None) -> None:
     """Read again what could not be read, or RAW_ID; what was done once is not done twice."""
     feedback = session.bot.feedback
     count = feedback.replay(raw_id)
+    if raw_id is not None and not count:
+        raise _gone(raw_id)
     feedback.work()
     waiting, broken = feedback.unread()
     session.emit({"replayed": count, "waiting": waiting, "broken": list(broken)})
     session.console.print(f"[green]✓[/] {count} read again, {len(broken)} of all cannot be read")
 
 
-def _table(found: Any) -> Table:
+def _gone(raw_id: int) -> DataError:
+    return DataError(
+        f"There is no request or mail {raw_id}.",
+        "It may be deleted: feedback.keep_raw in newsletter.toml says for how long it is kept.",
+    )
+
+
+def _table(session: Session, found: Any) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("When", "From", "Raw", "What", "Issue", "Reader", "What was said", "Led to"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for one in found:
-        table.add_row(*_row(one))
+        table.add_row(*_row(session, one))
     return table
 
 
-def _row(one: Mapping[str, Any]) -> list[str]:
+def _row(session: Session, one: Mapping[str, Any]) -> list[str]:
     what = " ".join(filter(None, (one["kind"], one["class"], one["status"])))
     said = " ".join(filter(None, (one["reason"][:120], one["why"] and f"({one['why']})")))
     cells = (
-        _time(one["at"]),
+        _time(session, one["at"]),
         one["source"],
         one["raw_id"],
         what,
@@ -99,8 +104,8 @@ def _row(one: Mapping[str, Any]) -> list[str]:
     return [escape(_visible("-" if cell in {None, ""} else str(cell))) for cell in cells]
 
 
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+def _time(session: Session, at: int) -> str:
+    return f"{datetime.fromtimestamp(at, session.bot.settings.newsletter.zone):%Y-%m-%d %H:%M}"
 
 
 def _visible(text: str) -> str:

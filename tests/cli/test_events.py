@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from newsletter_bot.bot import Bot
 from tests.cli.conftest import Result
 from tests.feedback.office import Office, bounce_mail
@@ -37,7 +39,14 @@ def test_what_came_back_is_listed_shown_and_read_again(
     assert len(run("events", "list", json=True).json["events"]) == 1
 
 
-def test_what_was_deleted_cannot_be_shown(run: Callable[..., Result]) -> None:
-    done = run("events", "show", "7")
+@pytest.mark.parametrize("what", ["show", "replay"])
+def test_what_was_deleted_cannot_be_shown_or_read_again(
+    run: Callable[..., Result], what: str
+) -> None:
+    done = run("events", what, "7")
     assert done.code == 65
     assert "feedback.keep_raw" in done.err
+
+
+def test_an_issue_that_does_not_exist_is_no_quiet_issue(run: Callable[..., Result]) -> None:
+    assert run("events", "list", "--issue", "2026-W99").code == 65

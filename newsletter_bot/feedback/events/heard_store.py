@@ -31,7 +31,7 @@ _MOST_BROKEN = 20
 def heard(
     connection: Connection, most: int, *, kind: str = "", issue: str = ""
 ) -> Sequence[Mapping[str, Any]]:
-    """Return the newest events, the newest first."""
+    """Return those read last, what came last before the others."""
     query = (
         select(*(events.c[name] for name in _SHOWN), issues.c.identity.label("issue"))
         .outerjoin(issues, issues.c.id == events.c.issue_id)
@@ -42,7 +42,9 @@ def heard(
         query = query.where(events.c.kind == kind)
     if issue:
         query = query.where(issues.c.identity == issue)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    # What came together is read in the order of whom it is about.
+    return sorted(found, key=lambda one: (one["received_at"], one["raw_id"] or 0), reverse=True)
 
 
 def unread(connection: Connection) -> tuple[int, Sequence[Mapping[str, Any]]]:

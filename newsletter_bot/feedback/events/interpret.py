@@ -183,7 +183,10 @@ def clean(value: object, longest: int) -> str:
 def _reason(text: object) -> str:
     """Return what was said without addresses: they would outlive their owner's erasure."""
     line = clean(text, 2 * _LONGEST_REASON)
-    return _ADDRESS.sub("<address>", line)[:_LONGEST_REASON] if "@" in line else line
+    if "@" not in line:
+        return line
+    # Servers write most addresses between brackets.
+    return _ADDRESS.sub("<address>", line).replace("<<address>>", "<address>")[:_LONGEST_REASON]
 
 
 def _key(key: object) -> str:
