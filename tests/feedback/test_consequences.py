@@ -107,8 +107,15 @@ def test_a_mail_proves_nothing_about_an_old_message_but_a_provider_does() -> Non
 def test_an_unsubscribe_link_is_its_readers_word_whenever_it_was_sent() -> None:
     claim = UnsubscribeClaim(1, b"list")
     assert act(replace(LEFT, claim=claim), Known()) is Act.UNSUBSCRIBE
-    assert act(replace(COMPLAINT, claim=claim), Known()) is Act.UNSUBSCRIBE_AND_SUPPRESS
-    assert act(replace(HARD, claim=claim), Known()) is Act.NONE
+    assert act(replace(COMPLAINT, claim=claim), Known()) is Act.UNSUBSCRIBE
+
+
+def test_an_unsubscribe_link_lets_nobody_do_more_than_unsubscribe() -> None:
+    claim = UnsubscribeClaim(1, b"list")
+    assert act(replace(HARD, claim=claim)) is Act.NONE
+    assert act(replace(SOFT, claim=claim)) is Act.NONE
+    assert act(replace(BLOCK, claim=claim)) is Act.NONE
+    assert act(replace(COMPLAINT, claim=claim)) is Act.UNSUBSCRIBE
 
 
 def test_whoever_has_another_address_now_is_not_suppressed_for_the_old_one() -> None:

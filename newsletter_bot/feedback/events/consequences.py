@@ -106,9 +106,11 @@ def _doubt(told: Told, known: Known | None) -> str:
         return ""
     if known.erased:
         return "the person was erased"
-    # An unsubscribe link is its reader's own word, however long ago it was sent.
-    asked = told.claim is not None and told.kind is not EventKind.BOUNCED
-    return "" if asked or known.mailed_at is not None else "nothing was sent"
+    if told.claim is not None:
+        # A link is its reader's own word, however long ago it was sent, and no word about messages.
+        bounced = told.kind is EventKind.BOUNCED
+        return "an unsubscribe link does not say which message came back" if bounced else ""
+    return "" if known.mailed_at is not None else "nothing was sent"
 
 
 # ── complaints (RFC 5965 section 7.3 has the types) ──────────────────────────────────────────
@@ -124,6 +126,9 @@ def _complained(told: Told, known: Known) -> Consequence:
         return Consequence(Act.ALERT, f"a report of {told.feedback}")
     if told.feedback not in _ABUSE:
         return _none(f"{told.feedback} is no complaint")
+    if told.claim is not None:
+        # Whoever was passed the mail on has the link too, which is made for one list.
+        return Consequence(Act.UNSUBSCRIBE, "a complaint that shows no more than the link to do so")
     if known.moved:
         return Consequence(Act.UNSUBSCRIBE, "a complaint from the address that was left")
     return Consequence(Act.UNSUBSCRIBE_AND_SUPPRESS, "a complaint")

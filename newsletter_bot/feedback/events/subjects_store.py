@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
 )
 
+from newsletter_bot.delivery.provider_events import EventKind
 from newsletter_bot.feedback.events.events_store import issues_since
 from newsletter_bot.feedback.events.happened import Proof, Told
 from newsletter_bot.storage.prepared import Prepared
@@ -81,7 +82,7 @@ class Subjects:
         if told.letter_id is not None:
             return told, self._of_letter(connection, told.letter_id)
         if told.claim is not None:
-            return told, self._of_claim(connection, told.claim)
+            return self._by_claim(connection, told, told.claim)
         if told.proof is Proof.NONE:
             return self._by_address(connection, told)
         return told, None
@@ -111,27 +112,45 @@ class Subjects:
 
     # ── without a message's own token ────────────────────────────────────────────────────────
 
-    def _of_claim(self, connection: Connection, claim: UnsubscribeClaim) -> Subject | None:
-        found = self._recent(connection, claim.subscriber_id)
+    def _by_claim(
+        self, connection: Connection, told: Told, claim: UnsubscribeClaim
+    ) -> tuple[Told, Subject | None]:
+        """Look for the one who may unsubscribe by a link, which is the same in all their messages.
+
+        It stands in what readers pass on as well, so that it proves nothing else by itself.
+        """
+        recent = self._recent(connection, claim.subscriber_id)
+        found = None if told.kind is EventKind.UNSUBSCRIBED else self._named(told, recent)
         if found:
-            return found[0][0]
+            return found
+        if recent:
+            newest = recent[0][0]
+            return told, newest if told.kind is not EventKind.BOUNCED else _unnamed(newest)
         row = connection.execute(_person().where(subscribers.c.id == claim.subscriber_id)).first()
-        return None if row is None else _alone(row)
+        return told, None if row is None else _alone(row)
 
     def _by_address(self, connection: Connection, told: Told) -> tuple[Told, Subject | None]:
         """Look for somebody who was written to lately; a Message-ID of ours proves which it was."""
         for address in told.addresses[:_MOST_ADDRESSES]:
             person = _id_of(connection, address)
             recent = [] if person is None else self._recent(connection, person)
-            shown = {one.rpartition("@")[0].lower() for one in told.message_ids}
-            for subject, variant in recent:
-                if self._name(subject, variant) in shown:
-                    number = subject.delivery_id
-                    return replace(told, proof=Proof.MESSAGE_ID, delivery_id=number), subject
+            found = self._named(told, recent)
+            if found:
+                return found
             if recent:
-                alone = replace(recent[0][0], delivery_id=None, issue_id=None)
-                return replace(told, proof=Proof.ADDRESS), alone
+                return replace(told, proof=Proof.ADDRESS), _unnamed(recent[0][0])
         return told, None
+
+    def _named(
+        self, told: Told, recent: Iterable[tuple[Subject, int | None]]
+    ) -> tuple[Told, Subject] | None:
+        shown = {one.rpartition("@")[0].lower() for one in told.message_ids}
+        for subject, variant in recent:
+            if self._name(subject, variant) in shown:
+                number = subject.delivery_id
+                proved = replace(told, proof=Proof.MESSAGE_ID, delivery_id=number, claim=None)
+                return proved, subject
+        return None
 
     def _name(self, subject: Subject, variant: int | None) -> str:
         """Return a message's Message-ID up to its domain, as the composer makes it."""
@@ -173,6 +192,11 @@ def _moved(subject: Subject, moves: Mapping[int, int]) -> Subject:
     if subject.person is None or subject.mailed_at is None or subject.letter:
         return subject
     return replace(subject, moved=moves.get(subject.person, -1) > subject.mailed_at)
+
+
+def _unnamed(subject: Subject) -> Subject:
+    """Return a reader of whom nothing says which message it is about."""
+    return replace(subject, delivery_id=None, issue_id=None)
 
 
 def _id_of(connection: Connection, address: str) -> int | None:

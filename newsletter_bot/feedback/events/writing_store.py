@@ -49,7 +49,8 @@ def _prove(connection: Connection, written: Sequence[_Written], now: int) -> Non
     """Settle those whose outcome nobody knew: who tells of a message by its token has had it."""
     arrived: dict[str, set[int]] = {}
     for one, tie, _ in written:
-        if one.proof is Proof.TOKEN and one.source != RELAY and tie.delivery_id is not None:
+        named = one.proof is Proof.TOKEN and one.claim is None  # a link names no message
+        if named and one.source != RELAY and tie.delivery_id is not None:
             arrived.setdefault(one.source, set()).add(tie.delivery_id)
     for source, ids in arrived.items():
         prove(connection, ids, f"what came back by {source} shows that it was handed over", now)
