@@ -81,6 +81,17 @@ class LazyGroup(click.Group):
         )
         return found
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an option of ours that was written behind it is told as such."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if not any(name in one.opts for one in self.params):
+                raise
+            place = f"It stands before the command: {ctx.info_name} {name} {ctx.invoked_subcommand}"
+            raise click.UsageError(f"{error.message} {place} …", error.ctx) from error
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="newsletter-bot")

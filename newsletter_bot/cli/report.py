@@ -14,7 +14,7 @@ from rich.text import Text
 from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.errors import UnavailableError
 from newsletter_bot.reports import tables
-from newsletter_bot.reports.model import DAYS, Share, Timing
+from newsletter_bot.reports.model import DAYS, Share, Timing, written
 from newsletter_bot.reports.report import (
     BAD_RATE,
     GOOD_RATE,
@@ -30,6 +30,8 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDE = 28  # cells of the longest bar
 _LABEL = 100
+_NARROW = {"Came back": "Came\nback", "Unsubscribed": "Unsub-\nscribed"}
+_WIDE_ENOUGH = 120  # columns of a terminal that takes counts and shares side by side
 _MOST = 12  # rows of a table in the terminal; all are in the page
 _COLOURS = {"good": "green", "high": "yellow", "bad": "red", "unknown": "default"}
 
@@ -184,17 +186,24 @@ def _show_comparison(session: Session, found: Comparison) -> None:
         "Complaints",
         "Net",
     )
-    table = _table(head)
+    narrow = session.console.width < _WIDE_ENOUGH
+    table = _table([_NARROW.get(one, one) if narrow else one for one in head])
     for row in found.rows:
         one = row.figures
         shares = (one.delivered, one.bounces, one.clickers, one.unsubscribed, one.complaints)
-        cells = [Text("–" if share is None else str(share)) for share in shares]
+        cells = [Text(_in_short(share) if narrow else str(share or "–")) for share in shares]
         cells[-1].stylize(_COLOURS[one.level])
         name, state = Text(row.about.issue), Text(row.about.state.value)
         table.add_row(name, state, *cells, f"{row.growth.all.net:+,}")
-    table.add_section()
-    table.add_row(Text("over issues", "dim"), "", *map(_line, _series(found)))
+    if not narrow:
+        table.add_row(Text("over issues", "dim"), "", *map(_line, _series(found)))
     session.console.print(table)
+
+
+def _in_short(share: Share | None) -> str:
+    if share is None:
+        return "–"
+    return str(share) if share.percent is None else written(share.percent)
 
 
 def _series(found: Comparison) -> Iterable[list[float | None]]:

@@ -32,12 +32,16 @@ def run(newsletter: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
     """`run("check", "2026-W01")` in the newsletter's folder."""
 
     def done(
-        *words: str, json: bool = False, folder: Path | None = None, stdin: bytes = b""
+        *words: str,
+        json: bool = False,
+        folder: Path | None = None,
+        stdin: bytes = b"",
+        columns: int = 200,
     ) -> Result:
         out, err = io.StringIO(), io.StringIO()
         arguments = ["-C", str(folder or newsletter), *(["--json"] if json else []), *words]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", str(columns))
         with redirect_stdout(out), redirect_stderr(err):
             try:
                 main(arguments)

@@ -362,3 +362,9 @@ def test_every_command_has_help(run: Run) -> None:
 def test_markup_in_a_name_is_shown_as_it_is(run: Run) -> None:
     run("subscribers", "add", "ada@example.com", "--name", "[red]Ada[/] {{ 1 }}")
     assert "[red]Ada[/] {{ 1 }}" in run("subscribers", "show", "ada@example.com").out
+
+
+def test_an_option_of_ours_behind_the_command_is_told_its_place(run: Run) -> None:
+    result = run("report", "2026-W01", "--json")
+    assert result.code == 2
+    assert "It stands before the command: newsletter-bot --json report …" in result.err

@@ -56,6 +56,17 @@ def test_the_terminal_shows_every_part(run: Callable[..., Any], ledger: Ledger) 
     assert "2026-W49" in run("report", "--compare").out
 
 
+def test_a_narrow_terminal_gets_shares_and_nothing_is_cut(
+    run: Callable[..., Any], ledger: Ledger
+) -> None:
+    rich(ledger, 200)
+    wide, narrow = (run("report", "--compare", columns=one).out for one in (200, 80))
+    assert " of " in wide
+    assert " of " not in narrow
+    assert "2026-W49" in narrow
+    assert "…" not in narrow
+
+
 @pytest.mark.parametrize("state", ["sending", "paused", "cancelled", "sent"])
 def test_an_issue_is_reported_whatever_its_state(
     run: Callable[..., Any], ledger: Ledger, newsletter: Path, state: str
