@@ -8,19 +8,26 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+_LISTS = frozenset({"tuple_type", "list_type", "set_type", "frozen_set_type"})
+
 
 def explain(error: ValidationError, model: type[BaseModel], path: Path, table: str = "") -> str:
     """Say each mistake in a sentence: the file, the key, and the key that may have been meant."""
     sentences = []
+    unknown: dict[str, list[str]] = {}  # by what is said of them
     for found in error.errors():
         keys = [str(part) for part in found["loc"]]
         name = ".".join([table, *keys] if table else keys)
         if found["type"] == "extra_forbidden":
             known = _known_keys(model, found["loc"][:-1])
-            sentences.append(f"{path}: unknown key {name!r}.{_nearest(keys[-1], known)}")
+            unknown.setdefault(_nearest(keys[-1], known), []).append(repr(name))
         else:
-            reason = found["msg"].removeprefix("Value error, ")
+            reason = "a list is needed" if found["type"] in _LISTS else found["msg"]
+            reason = reason.removeprefix("Value error, ")
             sentences.append(f"{path}: {name}: {reason}." if name else f"{path}: {reason}.")
+    for near, names in unknown.items():
+        keys_are = "keys" if len(names) > 1 else "key"
+        sentences.append(f"{path}: unknown {keys_are} {', '.join(names)}.{near}")
     return "\n".join(sentences)
 
 

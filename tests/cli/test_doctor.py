@@ -346,6 +346,22 @@ def test_mailboxes_are_looked_into_and_left_as_they_are(look: Run, newsletter: P
         pop3.close()
 
 
+def test_options_of_a_mailbox_are_looked_at_without_the_network(run: Run, newsletter: Path) -> None:
+    more = '\n[[mailboxes]]\nname = "bounces"\nkind = "maildir"\npath = "nowhere"\n'
+    configure(newsletter, {"kind": "maildir"}, more)
+    assert levels(run("doctor", "--offline", json=True))["mailbox bounces"] == "ok"
+    configure(newsletter, {"kind": "maildir"}, f"{more}folder = 1\n")
+    result = run("doctor", "--offline", json=True)
+    assert "unknown key 'mailboxes.bounces.folder'" in said(result, "mailbox bounces")
+
+
+def test_what_is_wrong_with_a_provider_is_said_once(run: Run, newsletter: Path) -> None:
+    configure(newsletter, {"kind": "resend", "api_key": "x", "host": "h", "port": 25})
+    result = run("doctor", "--offline", json=True)
+    assert "unknown keys 'transport.host', 'transport.port'. Known" in said(result, "relay default")
+    assert "events default" not in levels(result)
+
+
 def test_a_mailbox_that_cannot_be_read_is_told(look: Run, newsletter: Path) -> None:
     more = '\n[[mailboxes]]\nname = "bounces"\nkind = "maildir"\npath = "nowhere"\n'
     configure(newsletter, {"kind": "maildir"}, more)

@@ -50,8 +50,8 @@ def _looks(settings: Settings, names: Names | None) -> Iterator[tuple[str, Look]
         yield f"events {table.name}", partial(relays.hearing, settings, table)
     if names is not None:
         yield from _dns(settings, names)
-        for box in settings.mailboxes:
-            yield f"mailbox {box.name}", partial(relays.mailbox, settings, box)
+    for box in settings.mailboxes:
+        yield f"mailbox {box.name}", partial(relays.mailbox, settings, box, offline=offline)
     yield "public address", partial(around.public_address, settings, offline=offline)
     yield "alerts", partial(around.alerts, settings)
     for channel in settings.channels:
