@@ -68,7 +68,13 @@ def act(told: Told, known: Known | None = SENT, policy: Policy = POLICY) -> Act:
         (replace(REJECTED, reason="Bounced Address"), Act.SUPPRESS),
         (replace(REJECTED, reason="Spam Reporting Address"), Act.UNSUBSCRIBE_AND_SUPPRESS),
         (replace(REJECTED, reason="Unsubscribed Address"), Act.UNSUBSCRIBE),
+        (replace(REJECTED, reason="Invalid"), Act.SUPPRESS),
         (replace(REJECTED, reason="Spam Content"), Act.NONE),
+        # What all readers' messages meet alike, in the words of those who bounced and complained.
+        (replace(REJECTED, reason="Invalid SMTPAPI header"), Act.ALERT),
+        (replace(REJECTED, reason="Invalid sender address"), Act.ALERT),
+        (replace(REJECTED, reason="Bounce rate too high", fault=Fault.HARD), Act.ALERT),
+        (replace(REJECTED, reason="Complaint rate too high"), Act.ALERT),
         (REJECTED, Act.NONE),
         (replace(HARD, kind=EventKind.DEFERRED), Act.NONE),
         (replace(HARD, kind=EventKind.FAILED), Act.NONE),

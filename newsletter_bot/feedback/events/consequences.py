@@ -181,14 +181,21 @@ def _soft(known: Known, policy: Policy) -> Consequence:
 # ── not even tried ───────────────────────────────────────────────────────────────────────────
 
 _LEFT_BEFORE = re.compile(r"unsubscri", re.IGNORECASE)
-_BOUNCED_BEFORE = re.compile(r"bounc|invalid|does ?n.t exist|inactive", re.IGNORECASE)
+_BOUNCED_BEFORE = re.compile(
+    r"bounc|does ?n.t exist|inactive|invalid(?:$| (?:e-?mail|address|recipient|mailbox|user))",
+    re.IGNORECASE,
+)
 _COMPLAINED_BEFORE = re.compile(r"complain|spam ?report|marked .{0,20}spam", re.IGNORECASE)
+# "Invalid SMTPAPI header" (SendGrid, 2026-11): all readers' messages are dropped alike.
+_OURS = re.compile(r"\b(?:header|sender|quota|rate)\b|\bfrom:? (?:address|field)", re.IGNORECASE)
 
 
 def _rejected(told: Told, known: Known) -> Consequence:
     """Follow a provider's own suppression list, where it says that the reader is why."""
     if known.moved:
         return _none("the reader has another address now")
+    if _OURS.search(told.reason):
+        return Consequence(Act.ALERT, "it is about us, not the reader")
     if _COMPLAINED_BEFORE.search(told.reason):
         return Consequence(
             Act.UNSUBSCRIBE_AND_SUPPRESS, "the provider does not try: it had a complaint"
