@@ -105,7 +105,7 @@ def _show(session: Session, found: Report) -> None:
     session.console.print(f"{escape(told)} {escape(command)}\n".replace(" \n", "\n"))
     _print(session, "What became of all deliveries", _outcomes(figures))
     if found.timing is not None:
-        _print(session, _timing_title(found.timing), _times(found.timing))
+        _show_timing(session, found.timing)
     _print(session, "Outcome by domain", _plain(tables.domains(found.domains)))
     if found.failures:
         _print(session, "Bounces by reason", _plain(tables.failures(found.failures)))
@@ -127,9 +127,13 @@ def _outcomes(figures: Figures) -> Table:
     return _barred(tables.outcomes(figures), 1, figures.tally.planned)
 
 
-def _timing_title(timing: Timing) -> str:
-    when = f"half within {span(timing.p50)}, 90 % within {span(timing.p90)}"
-    return f"Accepted since the plan: {when}, the last after {span(timing.last)}"
+def _show_timing(session: Session, timing: Timing) -> None:
+    if len(timing.spans) == 1:
+        session.console.print(f"[bold]Accepted within {span(timing.width)} of the plan: all[/]\n")
+        return
+    when = f"half within {span(timing.p50 or 1)}, 90 % within {span(timing.p90 or 1)}"
+    title = f"Accepted since the plan: {when}, the last after {span(timing.last)}"
+    _print(session, title, _times(timing))
 
 
 def _times(timing: Timing) -> Table:
