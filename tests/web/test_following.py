@@ -26,6 +26,7 @@ from newsletter_bot.subscribers.model import NewSubscriber
 from newsletter_bot.subscribers.tokens import TokenSigner
 from newsletter_bot.web.public import make_public
 from newsletter_bot.web.serving.service import PublicServer
+from newsletter_bot.web.visits import visiting as visiting_module
 from newsletter_bot.web.visits.visiting import Place, Visiting
 
 BROWSER = {
@@ -316,3 +317,22 @@ def test_one_visitor_cannot_fill_the_disk() -> None:
     now[0] = 86_400.0
     visiting.note(Request({**scope, "client": ("192.0.2.1", 1)}), Place(Action.CLICKED, 1, 1))
     assert kept[-1].network != kept[0].network  # the salt of another day
+
+
+def test_whoever_has_another_name_each_time_cannot_fill_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(visiting_module, "_VISITORS", 3)
+    kept: list[Visit] = []
+
+    def note(visit: Visit) -> bool:
+        kept.append(visit)
+        return True
+
+    visiting = Visiting(TrackingTable(clicks="aggregate"), note, lambda: 0.0)
+    scope = {"type": "http", "method": "GET", "client": ("192.0.2.1", 1)}
+    for name in (*range(5), 0):
+        headers = [(b"user-agent", b"%d" % name)]
+        visiting.note(Request({**scope, "headers": headers}), Place(Action.CLICKED, 1, 1))
+    assert len({one.network for one in kept}) == 3
+    assert len(kept) == 4, "those who are known already are counted on"

@@ -21,6 +21,7 @@ _DAY = 86_400
 _LONGEST = 300  # characters of what a program calls itself
 _HASH = 12  # bytes
 _MOST = 1000  # visits of one visitor in a minute
+_VISITORS = 100_000  # in a minute: whoever calls himself something else each time is many
 _TOLD = frozenset({b"accept-language", b"purpose", b"sec-purpose", b"user-agent", b"x-moz"})
 
 
@@ -87,7 +88,7 @@ def _told(request: Request) -> dict[str, str]:
 
 
 class _Floods:
-    """Keeps one visitor from filling the disk; what is not kept of them is logged."""
+    """Keeps one visitor from filling disk or memory; what is not kept of them is logged."""
 
     def __init__(self) -> None:
         self._minute = 0
@@ -103,7 +104,9 @@ class _Floods:
             self._minute, self._lost = minute, 0
             self._counts.clear()
         visitor = (visit.network, visit.delivery_id)
-        self._counts[visitor] += 1
-        admitted = self._counts[visitor] <= _MOST
+        admitted = visitor in self._counts or len(self._counts) < _VISITORS
+        if admitted:
+            self._counts[visitor] += 1
+            admitted = self._counts[visitor] <= _MOST
         self._lost += not admitted
         return admitted
