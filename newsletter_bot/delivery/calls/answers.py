@@ -8,6 +8,7 @@ from newsletter_bot.delivery.calls.model import Answer, NotTaken, Sorted, Unsure
 from newsletter_bot.outside import retry_after
 
 _SERVER = range(500, 600)
+_GOOD = frozenset({*range(200, 300), 303})  # whatever was done: not what success looks like there
 _DEFAULT = Sorted()
 
 
@@ -17,7 +18,7 @@ def by_status(answer: Answer, statuses: Sorted = _DEFAULT) -> NotTaken | Unsure 
         return NotTaken(answer.words, waited(answer))
     if answer.status in statuses.lasting:
         return NotTaken(answer.words, lasting=True)
-    if answer.status in statuses.ambiguous or answer.status in _SERVER:
+    if any(answer.status in some for some in (statuses.ambiguous, _GOOD, _SERVER)):
         return Unsure(answer.words, waited(answer))
     return None
 

@@ -233,6 +233,14 @@ def test_an_answer_that_never_makes_sense_is_unknown(relay: Relay) -> None:
     assert relay.recipients() == ["a"]
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"message": "done"}'])
+def test_success_of_another_kind_than_is_documented_may_be_any(kind: str, content: bytes) -> None:
+    provider = opened(kind, fake(kind).options("http://127.0.0.1:9")).provider
+    for status in (200, 201, 202, 203, 204, 303):
+        found = provider.read(Answer(status, {}, content), messages("ada"))
+        assert isinstance(found, Unsure), (status, found)
+
+
 def test_an_answer_for_fewer_messages_is_never_success(relay: Relay) -> None:
     if relay.most == 1:
         pytest.skip("it takes one message")
