@@ -115,7 +115,7 @@ class _Body:
 
 def _words(error: httpx.HTTPError, timeout: float) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return f"no connection to it: {str(error) or 'it took too long'}"
+        return f"no connection to the provider: {str(error) or 'it took too long'}"
     if isinstance(error, httpx.TimeoutException):
         return f"no answer within {timeout:g} seconds"
     return f"the connection was lost: {str(error) or type(error).__name__}"

@@ -147,6 +147,7 @@ def test_each_reader_of_a_batch_has_a_result_of_their_own(fake: Fake, postmark: 
     ]
     assert isinstance(verdict, list)
     assert "marked as inactive" in verdict[1].reason
+    assert judge(verdict[1].reason).fault is Fault.SOFT
     assert len(fake.taken) == 1
 
 

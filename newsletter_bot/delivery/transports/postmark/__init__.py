@@ -110,7 +110,7 @@ class Postmark:
         alone = len(messages) == 1 and answer.status == _UNPROCESSABLE
         sort = _sort(code, answer.find("Message"))
         if alone and sort is _Sort.READER:
-            return [refused(answer.words)]
+            return [refused(_result_words(answer.json))]
         if sort is _Sort.LATER:
             return NotTaken(answer.words, waited(answer))
         # Of other 4xx the next batch would hear the same. A 503 was not processed, it says.
@@ -220,7 +220,9 @@ def _result_sort(result: Any) -> _Sort:
 
 
 def _result_words(result: Any) -> str:
-    code, said = text(result, "ErrorCode") or "?", text(result, "Message")[:250]
+    # What "inactive" may mean is told with it, spam among it: no word about this reader (2026-11).
+    told = text(result, "Message").partition(" Inactive recipients are ones that")[0]
+    code, said = text(result, "ErrorCode") or "?", told[:250]
     name = text(result, "MessageID")
     return f"Postmark {code}: {said or 'no explanation'}{f' ({name})' if name else ''}"
 
