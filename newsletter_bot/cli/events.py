@@ -14,6 +14,7 @@ from newsletter_bot.cli.session import Session, pass_session
 from newsletter_bot.delivery.provider_events import EventKind
 from newsletter_bot.errors import DataError
 
+_DATE, _LONGEST_WORD = 10, 12  # 2026-11-26, unsubscribed
 _MOST_SHOWN = 5000  # characters of a body in a terminal
 
 
@@ -82,7 +83,9 @@ def _gone(raw_id: int) -> DataError:
 def _table(session: Session, found: Any) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("When", "From", "Raw", "What", "Issue", "Reader", "What was said", "Led to"):
-        table.add_column(column, overflow="fold")
+        wide = _LONGEST_WORD if column in {"What", "Led to"} else None
+        table.add_column(column, overflow="fold", min_width=wide)
+    table.columns[0].max_width = _DATE
     for one in found:
         table.add_row(*_row(session, one))
     return table
