@@ -34,30 +34,42 @@ class Ticker:
         )
         self._ended = threading.Event()
         self._idle = threading.Condition()
-        self._under_way = 0
+        self._under_way: set[str] = set()
+        self._again: set[str] = set()  # rung while under way: what it was rung for may be new
         self._guard = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
 
     def every(self, seconds: float, name: str, duty: Callable[[], None]) -> None:
         """Call a duty at the start and then every so many seconds."""
 
         def run() -> None:
-            with self._idle:
-                self._under_way += 1
-            try:
-                duty()
-            except Exception as error:  # noqa: BLE001 - a duty's failure must not end the others
-                self._failed(name, error)
-            finally:
+            again = True
+            while again:
                 with self._idle:
-                    self._under_way -= 1
-                    self._idle.notify_all()
+                    self._under_way.add(name)
+                    self._again.discard(name)
+                try:
+                    duty()
+                except Exception as error:  # noqa: BLE001 - a duty's failure must not end the others
+                    self._failed(name, error)
+                finally:
+                    with self._idle:
+                        self._under_way.discard(name)
+                        again = name in self._again and not self._ended.is_set()
+                        self._idle.notify_all()
 
         self._scheduler.add_job(
             run, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC)
         )
 
     def ring(self, name: str, at: float | None = None) -> None:
-        """Call a duty at once, or at an instant that comes before its next turn."""
+        """Call a duty at once, or at an instant that comes before its next turn.
+
+        One that is under way is called again as soon as it is done.
+        """
+        with self._idle:
+            if at is None and name in self._under_way:
+                self._again.add(name)
+                return
         when = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
         try:
             job = self._scheduler.get_job(name)
@@ -80,7 +92,7 @@ class Ticker:
     def wait(self, seconds: float) -> bool:
         """Wait for duties that are under way; False when some still are."""
         with self._idle:
-            return self._idle.wait_for(lambda: self._under_way == 0, max(0.0, seconds))
+            return self._idle.wait_for(lambda: not self._under_way, max(0.0, seconds))
 
     def _watch_clock(self) -> None:
         """Ring all duties when the clock was set: the library would sleep until it caught up."""

@@ -48,6 +48,28 @@ def test_a_duty_is_called_at_the_start_again_and_when_it_is_rung() -> None:
     assert seldom.count == 3
 
 
+def test_a_duty_that_is_rung_while_it_is_under_way_is_called_again() -> None:
+    begun, done = Bell(), Bell()
+    go_on = threading.Event()
+
+    def duty() -> None:
+        begun()
+        go_on.wait(30)
+        done()
+
+    ticker = Ticker(raising)
+    ticker.every(3600, "duty", duty)
+    ticker.start()
+    begun.wait_for(1)
+    ticker.ring("duty")
+    ticker.ring("duty")
+    go_on.set()
+    done.wait_for(2)
+    assert ticker.wait(30)
+    ticker.stop()
+    assert done.count == 2
+
+
 def test_a_duty_that_fails_is_told_and_called_again() -> None:
     told: list[tuple[str, Exception]] = []
     heard = Bell()
