@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy.exc import DBAPIError
+
 from newsletter_bot.delivery.calls.model import Request
-from newsletter_bot.delivery.model import Change, DeliveryState, Message, Settle, Start
+from newsletter_bot.delivery.model import Change, DeliveryState, Message, Release, Settle, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,13 @@ class Freezer(Protocol):
 class ChunkBook:
     """The chunks of one relay in one run: frozen before their call, ended with their outcomes.
 
-    A chunk ends when all of its deliveries' outcomes, or returns, are on disk; with an `unknown`
-    among them it stays open, for the next run to make the call again. No delivery is in two open
-    chunks: it can begin anew only once its outcome is on disk, and the chunk that it is in then is
-    written after, in one transaction with the end of the one before.
+    A chunk ends when all of its deliveries' outcomes are on disk; with an `unknown` among them it
+    stays open, for the next run to make the call again. No delivery is in two open chunks: it can
+    begin anew only once its outcome is on disk, and the chunk that it is in then is written after,
+    in one transaction with the end of the one before.
+
+    Of a chunk whose deliveries are returned nothing was taken, and its key would not keep the call
+    from being a first one. Its end is on disk before any of them can leave another way.
     """
 
     def __init__(self, relay: str, issue: str, freezer: Freezer) -> None:
@@ -74,23 +79,42 @@ class ChunkBook:
             self._open.update(dict.fromkeys(ids, key))
             self._left[key] = len(ids)
         now = int(self._freezer.now())
-        self._freezer.freeze(Chunk(key, self._relay, ids, payload_of(request), now), ended)
+        chunk = Chunk(key, self._relay, ids, payload_of(request), now)
+        try:
+            self._freezer.freeze(chunk, ended)
+        except DBAPIError:
+            with self._lock:
+                self._ended += ended
+            raise
 
     def on_disk(self, changes: Sequence[Change]) -> None:
-        """Note whose outcomes, or returns, were committed."""
+        """Note whose outcomes, or returns, were committed; raises DBAPIError."""
+        returned = False
         with self._lock:
             for change in changes:
                 begins = isinstance(change, Start)
                 key = None if begins else self._open.pop(change.delivery_id, None)
-                if key is not None:
+                if key is not None and isinstance(change, Release):
+                    returned = True
+                    self._returned(key)
+                elif key is not None:
                     self._noted(key, unsure=_is_unknown(change))
+        if returned:
+            self.close()
 
     def close(self) -> None:
         """Write down what ended since the last chunk was frozen; raises DBAPIError."""
         with self._lock:
-            ended, self._ended = self._ended, []
+            ended = list(self._ended)
         if ended:
             self._freezer.end(ended)
+        with self._lock:
+            self._ended = [one for one in self._ended if one not in ended]
+
+    def _returned(self, key: str) -> None:
+        self._open = {row: other for row, other in self._open.items() if other != key}
+        del self._left[key]
+        self._ended.append(key)
 
     def _noted(self, key: str, *, unsure: bool) -> None:
         if unsure:

@@ -12,8 +12,19 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from newsletter_bot.delivery.calls import attempts
+from newsletter_bot.delivery.calls.chunks import ChunkBook
+from newsletter_bot.delivery.calls.model import Request
+from newsletter_bot.delivery.chunks_store import ChunkStore
 from newsletter_bot.delivery.mailroom import Mailroom
-from newsletter_bot.delivery.model import Tally
+from newsletter_bot.delivery.model import (
+    Message,
+    Release,
+    Settle,
+    Start,
+    Tally,
+    accepted,
+    unknown,
+)
 from newsletter_bot.delivery.recorder import Recorder
 from newsletter_bot.delivery.relaying.pacing_store import PacingStore
 from newsletter_bot.delivery.run import Run
@@ -284,6 +295,29 @@ def test_a_call_first_made_by_the_next_run_and_certainly_not_taken_leaves_them_o
     assert here.mailroom.status("2026-W01").unknown == 0
     behaviour.quota = True
     assert numbers(here.send()) == (1, 0, 0)
+
+
+def test_a_chunk_whose_messages_are_returned_has_ended_before_they_leave_another_way(
+    office: Open, engine: Engine
+) -> None:
+    here = office()
+    here.add("ada", "bo")
+    here.mailroom.plan(ISSUE, "Week 1", ["weekly"])
+    with engine.connect() as connection:
+        issue: int = connection.execute(select(issues.c.id)).scalar_one()
+    book = ChunkBook("main", "2026-W01", ChunkStore(engine, issue, here.clock))
+    given = [Message(row, "a@x.example", "b@x.example", b"hi") for row in (1, 2)]
+    request = Request("POST", "https://x.example/", {}, b"hi")
+    book.freeze(book.new_key(), given, request)
+    book.on_disk([Start(1), Start(2)])
+    assert here.open_chunks() == [[1, 2]]
+    book.on_disk([Release(1)])  # a kill may come now: another relay has it at once
+    assert here.open_chunks() == []
+    book.on_disk([Release(2)])
+    book.freeze(book.new_key(), given, request)
+    book.on_disk([Settle(1, accepted("ok")), Settle(2, unknown("lost"))])
+    book.close()
+    assert here.open_chunks() == [[1, 2]]
 
 
 class UsedUp:
