@@ -164,4 +164,6 @@ def _print_problems(session: Session, path: Path, problems: tuple[Problem, ...])
         )
     session.console.print(table)
     errors = sum(one.severity is Severity.ERROR for one in problems)
-    session.console.print(f"{errors} errors, {len(problems) - errors} warnings")
+    warnings = len(problems) - errors
+    words = "error" if errors == 1 else "errors", "warning" if warnings == 1 else "warnings"
+    session.console.print(f"{errors} {words[0]}, {warnings} {words[1]}")

@@ -106,7 +106,8 @@ def _show(session: Session, found: Report) -> None:
     _print(session, "What became of all deliveries", _outcomes(figures))
     if found.timing is not None:
         _show_timing(session, found.timing)
-    _print(session, "Outcome by domain", _plain(tables.domains(found.domains)))
+    if found.domains:
+        _print(session, "Outcome by domain", _plain(tables.domains(found.domains)))
     if found.failures:
         _print(session, "Bounces by reason", _plain(tables.failures(found.failures)))
     _print(session, "What readers did", _readers(figures))
