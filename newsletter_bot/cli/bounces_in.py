@@ -14,6 +14,7 @@ from newsletter_bot.alerts import Alerts
 from newsletter_bot.cli.session import Session
 from newsletter_bot.errors import (
     BusyError,
+    ConfigurationError,
     DataError,
     NewsletterError,
     TryAgainError,
@@ -159,6 +160,7 @@ def poll(session: Session, name: str | None) -> None:
     mailboxes = session.bot.mailboxes
     kept: list[_Kept] = []
     ended: list[Visited] = []
+    wrong: list[ConfigurationError] = []  # the others are read all the same
 
     def heard(body: bytes, new: bool) -> None:  # noqa: FBT001 - as it is called
         kept.append(_Kept.of(body, new=new))
@@ -170,6 +172,8 @@ def poll(session: Session, name: str | None) -> None:
             if name is not None:
                 raise
             session.console.print(f"[yellow]{one}[/]: {escape(error.message)}")
+        except ConfigurationError as error:
+            wrong.append(error)
     results = [
         result
         for at in range(0, len(kept), _AT_ONCE)
@@ -180,6 +184,8 @@ def poll(session: Session, name: str | None) -> None:
         session.console.print(_summary(visited))
     if not mailboxes.names():
         session.console.print(escape("newsletter.toml has no [[mailboxes]]."))
+    for error in wrong:
+        raise error
     _complain([one for one in ended if one.reason])
 
 

@@ -163,6 +163,18 @@ def test_a_mailbox_that_cannot_be_read_says_so_in_its_exit_code(
     assert "docs/mailboxes.md" in failed.err
 
 
+def test_a_mailbox_that_is_written_wrongly_keeps_no_other_from_being_read(
+    run: Run, newsletter: Path, tmp_path: Path, bounce: Callable[[str], bytes]
+) -> None:
+    mailbox.Maildir(tmp_path / "Maildir").add(bounce("bob"))
+    with (newsletter / "newsletter.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[mailboxes]]\nname = "wrong"\nkind = "pigeon"\n')
+    configure(newsletter, kind="maildir", path=str(tmp_path / "Maildir"))
+    done = run("bounces", "poll", json=True)
+    assert (done.code, [one["new"] for one in done.json["mailboxes"]]) == (78, [1])
+    assert "'pigeon' is no kind of mailbox" in done.err
+
+
 @pytest.fixture
 def imap() -> Iterator[ImapServer]:
     server = ImapServer()
