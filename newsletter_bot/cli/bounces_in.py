@@ -184,8 +184,8 @@ def poll(session: Session, name: str | None) -> None:
         session.console.print(_summary(visited))
     if not mailboxes.names():
         session.console.print(escape("newsletter.toml has no [[mailboxes]]."))
-    for error in wrong:
-        raise error
+    if wrong:
+        raise wrong[0]
     _complain([one for one in ended if one.reason])
 
 
