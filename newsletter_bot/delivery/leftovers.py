@@ -144,7 +144,8 @@ class Leftovers:
         if not isinstance(transport, CallTransport) or not self._lives(chunk, transport):
             return None
         states = self.store.states(chunk.deliveries)
-        if any(states.get(one) not in _MAY_HAVE_IT for one in chunk.deliveries):
+        found = {states.get(one) for one in chunk.deliveries}
+        if not found <= {*_MAY_HAVE_IT} or found == {DeliveryState.ACCEPTED}:
             return None
         messages = self._messages(chunk)
         if messages is None:

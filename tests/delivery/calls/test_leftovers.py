@@ -231,6 +231,21 @@ def test_two_chunks_of_one_delivery_would_both_be_left_alone(office: Open, engin
     assert here.open_chunks() == []
 
 
+def test_a_call_of_which_everything_is_known_is_not_made_again(
+    office: Open, engine: Engine
+) -> None:
+    here = office()
+    here.add("ada", "bo")
+    here.lose_answers()
+    here.send()
+    calls = len(here.server.handed_over)
+    with engine.begin() as connection:  # as after a kill before the chunk's end was written
+        connection.execute(update(deliveries).values(state="accepted"))
+    assert numbers(here.send()) == (2, 0, 0)
+    assert len(here.server.handed_over) == calls
+    assert here.open_chunks() == []
+
+
 def test_who_is_owed_it_again_is_asked_about_first(office: Open) -> None:
     here = office()
     here.add("ada", "bo")
