@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from newsletter_bot.storage.tables import raw_events
+from newsletter_bot.storage.upsert import upserting
 
 RELAY = "relay"  # their source among what came in
 DELIVERY, LETTER = "delivery", "letter"
@@ -29,4 +30,7 @@ def keep_refusals(connection: Connection, of: str, reasons: Mapping[int, str], n
         for number, reason in reasons.items()
     ]
     if rows:
-        connection.execute(insert(raw_events), rows)
+        # A second may come twice, when a clock is set back: that is no trouble of the ledger.
+        known = ["source", "key"]
+        keeping = upserting(connection, raw_events).on_conflict_do_nothing(index_elements=known)
+        connection.execute(keeping, rows)

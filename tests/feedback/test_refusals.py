@@ -7,8 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, select
+
 from newsletter_bot.bot import Bot
+from newsletter_bot.delivery.refusals_store import DELIVERY, keep_refusals
 from newsletter_bot.delivery.run import Run
+from newsletter_bot.storage.tables import raw_events
 from newsletter_bot.subscribers.address import parse_address
 from newsletter_bot.subscribers.model import NewSubscriber
 
@@ -36,3 +40,12 @@ def test_an_address_that_a_server_does_not_know_is_suppressed_and_no_other(
         "suppress: hard bounce (5.1.1)",
         "none: it is about us, not the reader",
     }
+
+
+def test_a_refusal_in_a_second_that_comes_twice_stops_no_run(engine: Engine) -> None:
+    for reasons in ({1: "550 5.1.1 user unknown"}, {1: "550 5.1.1 again", 2: "550 5.1.1 no"}):
+        with engine.begin() as connection:
+            keep_refusals(connection, DELIVERY, reasons, 1_790_000_000)
+    with engine.connect() as connection:
+        kept = connection.execute(select(raw_events.c.key).order_by(raw_events.c.key)).scalars()
+        assert list(kept) == ["delivery:1:1790000000", "delivery:2:1790000000"]
