@@ -426,6 +426,16 @@ def test_a_row_that_the_database_refuses_is_set_apart(office: Office) -> None:
     assert office.suppression("bob")
 
 
+def test_what_an_operator_undid_is_not_done_again_by_the_same_event(office: Office) -> None:
+    (delivery,) = office.sends("2026-W01", office.joins("ada"))
+    told = office.event(delivery)
+    office.hears(told)
+    assert office.people.unsuppress("ada@reader.example")
+    office.replay()
+    office.hears(told)  # posted once more, in another batch
+    assert office.suppression("ada") is None
+
+
 def test_read_again_it_changes_nothing(office: Office) -> None:
     people = [office.joins(f"reader{n}") for n in range(6)]
     sent = office.sends("2026-W01", *people)
