@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, insert, update
+from sqlalchemy.exc import IntegrityError
 
 from newsletter_bot.delivery.composing.composer import Composer
 from newsletter_bot.delivery.refusals_store import DELIVERY, LETTER, keep_refusals
@@ -424,6 +425,18 @@ def test_a_row_that_the_database_refuses_is_set_apart(office: Office) -> None:
     assert states in (["read", "broken", "read"], ["read", "read", "read"])
     assert office.suppression("ada")
     assert office.suppression("bob")
+
+
+def test_a_database_that_takes_no_mark_is_not_asked_for_ever(office: Office) -> None:
+    if office.engine.dialect.name == "postgresql":
+        pytest.skip("the trigger is SQLite's")
+    office.intake.keep("sendgrid", b"[]", "one")
+    with office.engine.begin() as connection:
+        words = "BEFORE UPDATE ON raw_events BEGIN SELECT RAISE(ABORT, 'no'); END"
+        connection.exec_driver_sql(f"CREATE TRIGGER refusing {words}")
+    with pytest.raises(IntegrityError):
+        office.feedback.work()
+    assert [state for state, _ in office.raws()] == ["new"]
 
 
 def test_what_an_operator_undid_is_not_done_again_by_the_same_event(office: Office) -> None:

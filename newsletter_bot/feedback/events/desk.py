@@ -116,8 +116,10 @@ class Feedback:
             alerts = self._writer.run(partial(write, rules=self._rules, group=group, now=now))
         except NewsletterError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not come again and again
+        except Exception as error:
             log("feedback.failed", rows=len(group), error=error)
+            if [one.state for one in group] == [RawState.BROKEN]:
+                raise  # not even that can be written
             for one in group:
                 again = [one] if len(group) > 1 else [_broken(one, error)]
                 self._settle(again, say)
