@@ -25,7 +25,7 @@ from newsletter_bot.web.api import (
 from newsletter_bot.web.api.asked import Tools
 from newsletter_bot.web.api.failures import add_failures
 from newsletter_bot.web.api.gate import OPEN, Gate
-from newsletter_bot.web.api.problems import ProblemBody
+from newsletter_bot.web.api.problems import TOO_LONG, ProblemBody
 
 PLACE = "/api/v1"
 _ROUTERS = (
@@ -88,4 +88,7 @@ def _completed(schema: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     described = schemas["Addition"]["properties"]["fields"]
     described["properties"] = dict.fromkeys(fields, described.pop("additionalProperties"))
     described["additionalProperties"] = False
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["414"] = TOO_LONG
     return schema

@@ -135,6 +135,13 @@ def responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
     return found
 
 
+# Said by the server before the API hears of it (serving/clients.py), whatever was asked.
+TOO_LONG = {
+    "description": "The address is too long",
+    "content": {MEDIA_TYPE: {"schema": _REFERENCE}},
+}
+
+
 def _header(description: str, kind: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}, "required": True}
 

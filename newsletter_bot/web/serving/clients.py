@@ -272,7 +272,12 @@ _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 def _refusal(status: HTTPStatus, *, to_program: bool) -> bytes:
     kind, words = "text/plain; charset=utf-8", f"{status.phrase}\n"
     if to_program:  # RFC 9457 section 4.2.1: no more to say than the status does
-        problem = {"type": "about:blank", "title": status.phrase, "status": status.value}
+        problem = {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": status.description or status.phrase,
+        }
         kind, words = "application/problem+json", json.dumps(problem)
     return (
         f"HTTP/1.1 {status} {status.phrase}\r\n"
