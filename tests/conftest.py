@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, make_url, text
 
 from newsletter_bot.storage.engine import open_engine
 from tests.servers.outside import Newsletter
@@ -75,28 +75,49 @@ def postgresql() -> Iterator[str]:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _own_database(server: str) -> str:
+def _own_database(server: str, like: str = "template1") -> str:
     name = f"test_{uuid.uuid4().hex}"
     admin = create_engine(
         server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
     )
     with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'))
     admin.dispose()
     return server.replace("/postgres?", f"/{name}?", 1)
 
 
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated database: copying it costs less than running migrations again."""
+    address = _own_database(postgresql)
+    open_engine(address, tmp_path_factory.mktemp("none")).dispose()
+    name = make_url(address).database
+    assert name is not None, "it was made with one"
+    return name
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a migrated database, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    open_engine("sqlite:///test.db", folder).dispose()
+    return folder / "test.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The address of an empty database, of each kind in turn."""
+    """The address of a database without a row, of each kind in turn."""
     if request.param == "sqlite":
         return "sqlite:///test.db"
-    return _own_database(request.getfixturevalue("postgresql"))
+    like = request.getfixturevalue("migrated_postgresql")
+    return _own_database(request.getfixturevalue("postgresql"), like)
 
 
 @pytest.fixture
-def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+def engine(database_url: str, tmp_path: Path, migrated_sqlite: Path) -> Iterator[Engine]:
     """An empty, migrated database, of each kind in turn."""
+    if database_url.startswith("sqlite"):
+        shutil.copy(migrated_sqlite, tmp_path / "test.db")
     opened = open_engine(database_url, tmp_path)
     yield opened
     opened.dispose()
