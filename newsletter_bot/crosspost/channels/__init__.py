@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Any, Protocol
 
 from newsletter_bot.crosspost.model import Post, Receipt
 from newsletter_bot.crosspost.options import ChannelTable, Means
+from newsletter_bot.settings.kinds import Kinds
 
 
 class Channel(Protocol):
@@ -60,13 +59,6 @@ class ChannelKind(Protocol):
         ...
 
 
-def kinds() -> dict[str, ChannelKind]:
+def kinds() -> Kinds[ChannelKind]:
     """Return every channel there is, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: _kind(name) for name in names}
-
-
-def _kind(name: str) -> ChannelKind:
-    module: Any = importlib.import_module(f"{__name__}.{name}")
-    found: ChannelKind = module
-    return found
+    return Kinds(__name__, __path__)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import BaseModel
-
-from newsletter_bot import settings as configuration
 from newsletter_bot.delivery.calls.model import Finding
 from newsletter_bot.delivery.model import Message, Outcome
-from newsletter_bot.errors import ConfigurationError
+from newsletter_bot.settings.kinds import Kinds, choose
 from newsletter_bot.settings.tables import RelayTable, Table
 
 
@@ -145,28 +140,12 @@ class TransportKind(Protocol):
         ...
 
 
-def kinds() -> dict[str, TransportKind]:
+def kinds() -> Kinds[TransportKind]:
     """Return every transport there is, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: _kind(name) for name in names}
+    return Kinds(__name__, __path__)
 
 
 def open_transport(table: RelayTable, folder: Path) -> Transport:
     """Make the transport that a relay's table asks for; raises ConfigurationError."""
-    known = kinds()
-    if table.kind not in known:
-        raise ConfigurationError(
-            f"newsletter.toml: {table.place}.kind: {table.kind!r} is not a transport.",
-            f"Known transports: {', '.join(known)}.",
-        )
-    kind = known[table.kind]
-    options: BaseModel = configuration.read_options(
-        kind.Options, table.options, table.place, folder
-    )
+    kind, options = choose(kinds(), table, folder, "is not a transport", "Known transports")
     return kind.open_transport(options, folder)
-
-
-def _kind(name: str) -> TransportKind:
-    module: Any = importlib.import_module(f"{__name__}.{name}")
-    found: TransportKind = module
-    return found

@@ -6,20 +6,15 @@ is killed in between finds the mail again, and knows it by the hash of its bytes
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
-from newsletter_bot import settings as configuration
-from newsletter_bot.errors import ConfigurationError
 from newsletter_bot.feedback.mailboxes import kinds as kinds_of
 from newsletter_bot.feedback.mails.decode import LONGEST
+from newsletter_bot.settings.kinds import Kinds, choose
 from newsletter_bot.settings.mailboxes import MailboxTable
 from newsletter_bot.settings.tables import Table
 
@@ -96,31 +91,15 @@ class MailboxKind(Protocol):
         ...
 
 
-def kinds() -> dict[str, MailboxKind]:
+def kinds() -> Kinds[MailboxKind]:
     """Return every kind of mailbox there is, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(kinds_of.__path__))
-    return {name: _kind(name) for name in names}
+    return Kinds(kinds_of.__name__, kinds_of.__path__)
 
 
 def open_mailbox(table: MailboxTable, folder: Path) -> Mailbox:
     """Make the mailbox that a table asks for; raises ConfigurationError."""
-    known = kinds()
-    if table.kind not in known:
-        raise ConfigurationError(
-            f"newsletter.toml: {table.place}.kind: {table.kind!r} is no kind of mailbox.",
-            f"Known kinds: {', '.join(known)}.",
-        )
-    kind = known[table.kind]
-    options: BaseModel = configuration.read_options(
-        kind.Options, table.options, table.place, folder
-    )
+    kind, options = choose(kinds(), table, folder, "is no kind of mailbox", "Known kinds")
     return kind.open_mailbox(options, folder)
-
-
-def _kind(name: str) -> MailboxKind:
-    module: Any = importlib.import_module(f"{kinds_of.__name__}.{name}")
-    found: MailboxKind = module
-    return found
 
 
 def names_at(cursor: Cursor) -> set[str]:

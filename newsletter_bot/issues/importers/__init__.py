@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import filecmp
-import importlib
 import json
-import pkgutil
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote
 
 from newsletter_bot.errors import DataError, UsageError
 from newsletter_bot.issues.front_matter import IDENTITY
 from newsletter_bot.issues.parse import read_text
+from newsletter_bot.settings.kinds import Kinds
 
 _ISSUE_LINE = re.compile(r"^(issue\s*[:=]\s*[\"']?)[\w.-]+([\"']?)", re.MULTILINE)
 
@@ -61,7 +60,7 @@ class ImportReport:
 
 def names() -> list[str]:
     """Return the importers there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return list(_kinds())
 
 
 def get(name: str) -> Importer:
@@ -70,9 +69,11 @@ def get(name: str) -> Importer:
         raise UsageError(
             f"There is no importer {name!r}.", f"Write --from {' or --from '.join(names())}."
         )
-    module: Any = importlib.import_module(f"{__name__}.{name}")
-    found: Importer = module
-    return found
+    return _kinds()[name]
+
+
+def _kinds() -> Kinds[Importer]:
+    return Kinds(__name__, __path__)
 
 
 def import_issue(file: Path, kind: str, folder: Path, identity: str | None = None) -> ImportReport:
