@@ -5,8 +5,6 @@ By its API reference and webhook pages as of November 2026; no live service was 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -21,6 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from newsletter_bot.delivery.calls.answers import by_status, waited
+from newsletter_bot.delivery.calls.basic import credentials
 from newsletter_bot.delivery.calls.event_values import decoded, moment, text, value
 from newsletter_bot.delivery.calls.model import (
     Answer,
@@ -258,13 +257,11 @@ class BrevoEvents:
 
     def verify(self, request: HookRequest) -> str:
         """See Events; the key is a hash of the body, as Brevo gives its events no name."""
-        given = request.headers.get("authorization", "")
-        scheme, _, shown = given.partition(" ")
-        wanted = f"{self.user}:{self.secret}" if self.user else self.secret
-        found = _basic(shown) if self.user else shown.strip()
-        kinds = {"basic"} if self.user else {"bearer"}
-        same = hmac.compare_digest(found.encode(), wanted.encode())
-        if scheme.lower() not in kinds or not same:
+        if self.user:
+            shown, wanted = credentials(request.headers), f"{self.user}:{self.secret}"
+        else:
+            shown, wanted = _bearer(request.headers), self.secret
+        if not hmac.compare_digest(shown, wanted.encode()):
             raise ForgedError("it does not show what webhook_password holds")
         return hashlib.sha256(request.body).hexdigest()
 
@@ -282,11 +279,9 @@ class BrevoEvents:
         return ""
 
 
-def _basic(shown: str) -> str:
-    try:
-        return base64.b64decode(shown.strip(), validate=True).decode("utf-8", errors="replace")
-    except (ValueError, binascii.Error):
-        return ""
+def _bearer(headers: Mapping[str, str]) -> bytes:
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    return shown.strip().encode() if scheme.lower() == "bearer" else b""
 
 
 def _event(told: Any, key: str) -> ProviderEvent:

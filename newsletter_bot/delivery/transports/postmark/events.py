@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -11,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from newsletter_bot.delivery.calls.basic import credentials
 from newsletter_bot.delivery.calls.event_values import date, decoded, text, value
 from newsletter_bot.delivery.provider_events import (
     EventKind,
@@ -31,13 +30,8 @@ class PostmarkEvents:
 
     def verify(self, request: HookRequest) -> str:
         """See Events; it has no signature and no time, so what repeats is known by its key."""
-        scheme, _, word = request.headers.get("authorization", "").strip().partition(" ")
-        try:
-            shown = base64.b64decode(word.strip(), validate=True)
-        except (ValueError, binascii.Error):
-            shown = b""
         known = f"{self.user}:{self.password}".encode()
-        if not hmac.compare_digest(shown, known) or scheme.lower() != "basic":
+        if not hmac.compare_digest(credentials(request.headers), known):
             raise ForgedError("it does not know the password")
         return _key(request.body)
 
